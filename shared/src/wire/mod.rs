@@ -1,0 +1,3 @@
+//! Requests and responses between gates and server.
+
+pub mod gates;
