@@ -1,1 +1,7 @@
-//! The server.
+//! The HVFLVSPOT server: accounts, discovery, booking, payment, gates.
+//!
+//! `http → domain`, `http → store → domain`; `domain` knows neither axum nor sqlx, `store` knows no axum.
+
+pub mod clock;
+pub mod keys;
+pub mod store;

@@ -1,0 +1,97 @@
+//! Where the database is and as whom to connect.
+
+use std::fmt;
+use std::path::Path;
+
+use sqlx::postgres::PgConnectOptions;
+
+use crate::keys::MasterKey;
+
+/// The database of the private cluster.
+pub const DATABASE: &str = "hvflvspot";
+/// The superuser of the private cluster.
+pub const CLUSTER_ADMIN: &str = "hvflvspot_cluster";
+
+const OWNER: &str = "hvflvspot_owner";
+const APP: &str = "hvflvspot_app";
+const WORKER: &str = "hvflvspot_worker";
+
+/// A database and its passwords, if it needs any.
+#[derive(Clone)]
+pub struct Endpoint {
+    admin: PgConnectOptions,
+    /// (app, worker); `None` for a cluster that trusts its socket.
+    passwords: Option<(String, String)>,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({})", self.describe())
+    }
+}
+
+impl Endpoint {
+    /// A cluster that listens on a unix socket in `socket_dir` and trusts who can reach it.
+    pub fn private(socket_dir: &Path, database: &str) -> Self {
+        let admin = PgConnectOptions::new_without_pgpass()
+            .socket(socket_dir)
+            .username(CLUSTER_ADMIN)
+            .database(database);
+        Self { admin, passwords: None }
+    }
+
+    /// The database of a `DATABASE_URL`. Its user makes the roles and migrates; app and worker get
+    /// passwords derived from the master key, so that nothing more has to be configured.
+    pub fn external(url: &str, key: &MasterKey) -> Result<Self, sqlx::Error> {
+        let admin: PgConnectOptions = url.parse()?;
+        Ok(Self { admin, passwords: Some((key.derive_password(APP), key.derive_password(WORKER))) })
+    }
+
+    /// The same cluster, another database.
+    pub fn with_database(&self, database: &str) -> Self {
+        Self { admin: self.admin.clone().database(database), passwords: self.passwords.clone() }
+    }
+
+    /// As whoever may create roles.
+    pub fn admin(&self) -> PgConnectOptions {
+        self.admin.clone().application_name("hvflvspot migrate")
+    }
+
+    pub fn app(&self) -> PgConnectOptions {
+        self.role(APP, self.passwords.as_ref().map(|p| &p.0)).application_name("hvflvspot app")
+    }
+
+    pub fn worker(&self) -> PgConnectOptions {
+        self.role(WORKER, self.passwords.as_ref().map(|p| &p.1)).application_name("hvflvspot worker")
+    }
+
+    /// The roles that log in with a password of ours, for the migration runner to set.
+    pub(super) fn role_passwords(&self) -> Vec<(&'static str, &str)> {
+        match &self.passwords {
+            Some((app, worker)) => vec![(APP, app), (WORKER, worker)],
+            None => Vec::new(),
+        }
+    }
+
+    /// The role that owns every table.
+    pub(super) fn owner_role(&self) -> &'static str {
+        OWNER
+    }
+
+    /// Host and database, without user or password: for messages and logs.
+    pub fn describe(&self) -> String {
+        let host = match self.admin.get_socket() {
+            Some(dir) => dir.display().to_string(),
+            None => format!("{}:{}", self.admin.get_host(), self.admin.get_port()),
+        };
+        format!("{host}/{}", self.admin.get_database().unwrap_or("?"))
+    }
+
+    fn role(&self, role: &str, password: Option<&String>) -> PgConnectOptions {
+        let options = self.admin.clone().username(role);
+        match password {
+            Some(password) => options.password(password),
+            None => options,
+        }
+    }
+}
