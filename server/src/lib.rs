@@ -5,3 +5,4 @@
 pub mod clock;
 pub mod keys;
 pub mod store;
+pub mod tour;
