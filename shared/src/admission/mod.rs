@@ -1,5 +1,9 @@
 //! Deciding a scan, and what the scans so far amount to. One rule, run by server, gate and tests alike.
 
+pub mod flags;
+
+pub use flags::{Flag, Flags};
+
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -104,50 +108,3 @@ impl Outcome {
         }
     }
 }
-
-/// One remark on a verdict. The discriminant is its bit in [`Flags`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Flag {
-    /// Sold after the manifest.
-    LateSale = 0,
-    /// Reissued after the manifest.
-    LateReissue = 1,
-    /// The manifest is past `fresh_until`.
-    StaleWarning = 2,
-    /// Answers a code whose admission was committed and never shown.
-    Resumed = 3,
-    /// The clock is uncertain (more than two minutes).
-    ClockDoubt = 4,
-    /// A supervisor admitted it against a defect; the entry's `outcome` is `ok`, the defect is flagged beside.
-    Overridden = 5,
-    /// The ticket has entries in quarantine of a revoked device.
-    QuarantinedRepeat = 6,
-    /// Scanned in rehearsal.
-    Rehearsal = 7,
-    /// Defects noted beside an `ok` (exit, override): bit = 16 + the outcome's number.
-    UnknownTicket = 16 + 5,
-    /// See [`Flag::UnknownTicket`].
-    Revoked = 16 + 6,
-    /// See [`Flag::UnknownTicket`].
-    Superseded = 16 + 7,
-    /// See [`Flag::UnknownTicket`].
-    Blocked = 16 + 8,
-    /// See [`Flag::UnknownTicket`].
-    NotYetValid = 16 + 9,
-    /// See [`Flag::UnknownTicket`].
-    Expired = 16 + 10,
-    /// See [`Flag::UnknownTicket`].
-    Product = 16 + 11,
-    /// See [`Flag::UnknownTicket`].
-    Rules = 16 + 12,
-    /// See [`Flag::UnknownTicket`].
-    AlreadyAdmitted = 16 + 13,
-    /// See [`Flag::UnknownTicket`].
-    StaleManifest = 16 + 14,
-}
-
-/// A set of [`Flag`]s as a bit field. Unknown bits are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Encode, Decode)]
-#[cbor(transparent)]
-pub struct Flags(#[n(0)] pub u32);

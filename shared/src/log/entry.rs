@@ -1,11 +1,13 @@
 //! One log entry as canonical CBOR. These bytes are evidence: a gate signs them, servers and other gates keep
 //! them for ever. Changing their layout makes every stored signature worthless.
 
-use crate::admission::{Flags, Outcome};
+use crate::admission::{Flag, Flags, Outcome};
 use crate::bytes::{Hash32, Kid, Nonce16};
+use crate::cbor::{self, CborError};
 use crate::ids::{DeviceId, GateId, ListId, StewardId, TicketId};
 use crate::manifest::docs::ManifestVersion;
 use crate::time::UnixMillis;
+use crate::wire::gates::MAX_RUN_BYTES;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +64,14 @@ pub struct EntryPlace {
     /// Number in the log, from 1.
     #[n(2)]
     pub seq: u64,
+}
+
+impl EntryPlace {
+    /// The place after it in the same log; `None` at the end of numbers.
+    #[must_use]
+    pub fn next(self) -> Option<Self> {
+        Some(Self { seq: self.seq.checked_add(1)?, ..self })
+    }
 }
 
 /// Last successful comparison with the server's clock in the same boot.
@@ -185,4 +195,121 @@ pub struct LogEntry {
     /// What changed in the device's knowledge of other logs since its last entry; sorted by number.
     #[n(20)]
     pub seen: Vec<Seen>,
+}
+
+/// Characters of [`LogEntry::reason`] at most.
+pub const MAX_REASON_CHARS: usize = 200;
+
+/// What is wrong with an entry that its device signed all the same. It is stored, it is an incident, and the fold
+/// takes from it what it can: an admission whose reason is too long is still an admission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryFault {
+    /// The first of a log names an entry before it, or a later one names none.
+    #[error("the first entry of a log, and only that one, has no entry before it")]
+    PrevHash,
+    /// A fork that does not open a second or later log, or such a log opened by something else.
+    #[error("a fork entry, and nothing else, opens a log after the first")]
+    Fork,
+    /// An undo without target, or a target on something else.
+    #[error("an undo, and nothing else, has a target")]
+    Target,
+    /// An undo that names itself or a place that cannot exist.
+    #[error("the target cannot be the place of another entry")]
+    TargetPlace,
+    /// Anything but a fork without a list.
+    #[error("the list is missing")]
+    List,
+    /// An admission without ticket; an exit or refusal with neither ticket nor hash of the text.
+    #[error("it does not say what was scanned")]
+    Ticket,
+    /// More than 15.
+    #[error("the generation is above 15")]
+    Generation,
+    /// An entry that went out, an exit that went in.
+    #[error("the direction contradicts the kind")]
+    Direction,
+    /// An accepted scan with a refusal as outcome, or a refused one with ok.
+    #[error("the outcome contradicts the kind")]
+    Outcome,
+    /// The answer was never durable, so it cannot stand in a log.
+    #[error("what could not be recorded stands in the record")]
+    CannotRecord,
+    /// An override without reason.
+    #[error("an override needs a reason")]
+    NoReason,
+    /// More than [`MAX_REASON_CHARS`].
+    #[error("the reason is too long")]
+    LongReason,
+    /// Flag and field disagree.
+    #[error("the rehearsal flag contradicts the rehearsal field")]
+    Rehearsal,
+    /// Flag and kind disagree.
+    #[error("the overridden flag contradicts the kind")]
+    Overridden,
+    /// Not ascending by (number, log), or a number twice in one log.
+    #[error("the seen changes are not sorted")]
+    Seen,
+}
+
+impl LogEntry {
+    /// The canonical bytes: what is hashed, signed, stored and sent.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        cbor::encode(self)
+    }
+
+    /// From its canonical bytes.
+    ///
+    /// # Errors
+    /// Anything else, and more bytes than a whole run may have.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CborError> {
+        cbor::decode(bytes, MAX_RUN_BYTES)
+    }
+
+    /// True if it names this hash as that of the entry before it.
+    #[must_use]
+    pub fn follows(&self, before: &Hash32) -> bool {
+        self.prev_hash == *before
+    }
+
+    /// The first thing in it that contradicts itself. Never a reason to refuse an authentic entry.
+    ///
+    /// # Errors
+    /// [`EntryFault`], for an incident.
+    pub fn check(&self) -> Result<(), EntryFault> {
+        use EntryKind as K;
+        let scan = !matches!(self.kind, K::Undo | K::Fork);
+        let opens = self.place.seq == 1;
+        let target_possible = self.target.is_none_or(|t| t != self.place && t.log_no > 0 && t.seq > 0);
+        let identified = match self.kind {
+            K::Entry | K::Override => self.ticket.is_some(),
+            K::Exit | K::Refuse => self.ticket.is_some() || self.text_hash.is_some(),
+            K::Undo | K::Fork => true,
+        };
+        let direction = match self.kind {
+            K::Entry | K::Override => self.direction == Direction::In,
+            K::Exit => self.direction == Direction::Out,
+            K::Refuse | K::Undo | K::Fork => true,
+        };
+        let reason_chars = self.reason.as_deref().map_or(0, |r| r.chars().count());
+        let sound = [
+            ((self.prev_hash == super::run::NO_ENTRY) == opens, EntryFault::PrevHash),
+            ((self.kind == K::Fork) == (opens && self.place.log_no > 1), EntryFault::Fork),
+            ((self.kind == K::Undo) == self.target.is_some(), EntryFault::Target),
+            (target_possible, EntryFault::TargetPlace),
+            (self.kind == K::Fork || self.list.is_some(), EntryFault::List),
+            (identified, EntryFault::Ticket),
+            (self.generation.is_none_or(|g| g <= 15), EntryFault::Generation),
+            (direction, EntryFault::Direction),
+            (self.outcome != Outcome::CannotRecord, EntryFault::CannotRecord),
+            ((self.kind == K::Refuse) == (self.outcome != Outcome::Ok), EntryFault::Outcome),
+            (self.kind != K::Override || reason_chars > 0, EntryFault::NoReason),
+            (reason_chars <= MAX_REASON_CHARS, EntryFault::LongReason),
+            (!scan || self.rehearsal == self.flags.contains(Flag::Rehearsal), EntryFault::Rehearsal),
+            (self.flags.contains(Flag::Overridden) == (self.kind == K::Override), EntryFault::Overridden),
+            (self.seen.is_sorted_by(|a, b| (a.number, a.log_no) < (b.number, b.log_no)), EntryFault::Seen),
+        ];
+        sound.into_iter().find(|(ok, _)| !ok).map_or(Ok(()), |(_, fault)| Err(fault))
+    }
 }
