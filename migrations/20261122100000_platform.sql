@@ -75,11 +75,11 @@ end
 $$;
 
 -- Further readers of a tenant table, each by a column that stands on the row itself.
--- The attendee: the rows whose `column_name` is the user of the context.
-create procedure attendee_may_read(name text, column_name text default 'user_id')
+-- The user (attendee or member): the rows whose `column_name` is the user of the context.
+create procedure user_may_read(name text, column_name text default 'user_id')
 language plpgsql as $$
 begin
-  execute format('create policy attendee_read on public.%I for select to hvflvspot_app using (%I = nullif(current_setting(''app.user'', true), '''')::uuid)', name, column_name);
+  execute format('create policy user_read on public.%I for select to hvflvspot_app using (%I = nullif(current_setting(''app.user'', true), '''')::uuid)', name, column_name);
 end
 $$;
 
@@ -220,3 +220,17 @@ create table signing_keys (
   retired_at timestamptz
 );
 call platform_table('signing_keys', 'nullif(current_setting(''app.org'', true), '''') is null and nullif(current_setting(''app.user'', true), '''') is null');
+
+-- Who may act for an organizer -----------------------------------------------------------------
+
+-- Read under the organizer's context to check a caller, and by each user to list the own memberships.
+create table members (
+  organizer_id uuid not null,
+  user_id uuid not null,
+  role text not null check (role in ('owner', 'manager', 'door')),
+  created_at timestamptz not null,
+  primary key (organizer_id, user_id)
+);
+create index members_user on members (user_id);
+call tenant_table('members');
+call user_may_read('members');

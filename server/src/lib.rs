@@ -2,7 +2,11 @@
 //!
 //! `http → domain`, `http → store → domain`; `domain` knows neither axum nor sqlx, `store` knows no axum.
 
+pub mod app;
+pub mod auth;
 pub mod clock;
+pub mod config;
+pub mod http;
 pub mod keys;
 pub mod store;
 pub mod tour;

@@ -6,6 +6,7 @@
 
 pub mod endpoint;
 pub mod identity;
+pub mod member;
 pub mod migrate;
 pub mod signing_key;
 

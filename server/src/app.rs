@@ -1,0 +1,138 @@
+//! What every handler and job shares.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::AccessTokens;
+use crate::clock::{SharedClock, SharedRng};
+use crate::config::Config;
+use crate::keys::MasterKey;
+use crate::store::Db;
+
+/// The state of axum's router. Cheap to clone; derefs to [`App`].
+#[derive(Debug, Clone)]
+pub struct AppState(Arc<App>);
+
+impl Deref for AppState {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.0
+    }
+}
+
+/// The running server.
+#[derive(Debug)]
+pub struct App {
+    pub config: Config,
+    pub db: Db,
+    pub clock: SharedClock,
+    pub rng: SharedRng,
+    pub master_key: MasterKey,
+    pub tokens: AccessTokens,
+    pub heartbeats: Heartbeats,
+    pub database_status: StatusSince,
+    /// Cancelled when the server stops: long polls and streams end, jobs finish their step.
+    pub stopping: CancellationToken,
+    /// Places for requests at work.
+    pub in_flight: Arc<Semaphore>,
+}
+
+impl AppState {
+    /// Puts the server together on a migrated database.
+    pub async fn new(
+        config: Config,
+        db: Db,
+        master_key: MasterKey,
+        clock: SharedClock,
+        rng: SharedRng,
+    ) -> anyhow::Result<Self> {
+        let issuer = format!("{}/auth/v1", config.origin());
+        let tokens = AccessTokens::load(&db, &master_key, Arc::clone(&clock), &rng, issuer).await?;
+        let in_flight = Arc::new(Semaphore::new(config.http.max_in_flight));
+        Ok(Self(Arc::new(App {
+            heartbeats: Heartbeats::new(Arc::clone(&clock)),
+            database_status: StatusSince::default(),
+            stopping: CancellationToken::new(),
+            config,
+            db,
+            clock,
+            rng,
+            master_key,
+            tokens,
+            in_flight,
+        })))
+    }
+}
+
+/// Signs of life of the jobs, for `/health`.
+#[derive(Debug)]
+pub struct Heartbeats {
+    clock: SharedClock,
+    beats: Mutex<BTreeMap<&'static str, Beat>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Beat {
+    every: Duration,
+    last: Duration,
+    ok: bool,
+}
+
+/// One job's health.
+#[derive(Debug, Clone)]
+pub struct Pulse {
+    pub job: &'static str,
+    pub ok: bool,
+    pub since_beat: Duration,
+}
+
+impl Heartbeats {
+    fn new(clock: SharedClock) -> Self {
+        Self { clock, beats: Mutex::default() }
+    }
+
+    /// A job that means to run every `every` has just run; `ok` if it did its work.
+    pub fn beat(&self, job: &'static str, every: Duration, ok: bool) {
+        let beat = Beat { every, last: self.clock.monotonic(), ok };
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner).insert(job, beat);
+    }
+
+    /// All jobs that ever ran here. One that missed three rounds (and half a minute) is not well.
+    pub fn pulses(&self) -> Vec<Pulse> {
+        let now = self.clock.monotonic();
+        let beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+        beats
+            .iter()
+            .map(|(job, beat)| {
+                let since_beat = now.saturating_sub(beat.last);
+                let late = since_beat > beat.every * 3 + Duration::from_secs(30);
+                Pulse { job, ok: beat.ok && !late, since_beat }
+            })
+            .collect()
+    }
+}
+
+/// Since when something is up or down, as far as anybody asked.
+#[derive(Debug, Default)]
+pub struct StatusSince(Mutex<Option<(bool, OffsetDateTime)>>);
+
+impl StatusSince {
+    /// Notes that it is `up` now; returns since when that is so.
+    pub fn since(&self, up: bool, now: OffsetDateTime) -> OffsetDateTime {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match *state {
+            Some((known, since)) if known == up => since,
+            _ => {
+                *state = Some((up, now));
+                now
+            }
+        }
+    }
+}

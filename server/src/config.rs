@@ -1,0 +1,503 @@
+//! Settings: built-in < file (TOML) < environment < flags. One table names them all; every value knows
+//! where it came from, and a bad configuration is refused with all of its problems at once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+/// All settings, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub listen: SocketAddr,
+    pub database_url: Option<Secret>,
+    pub database_connections: u32,
+    /// A folder with `postgres` and `initdb` to use for the private cluster.
+    pub pg_bin: Option<PathBuf>,
+    pub master_key: Option<Secret>,
+    /// Where clients reach us, without a slash at the end.
+    pub public_url: Option<String>,
+    pub trusted_proxies: Vec<Net>,
+    /// Opens health details and metrics to whoever sends it as a bearer token.
+    pub health_token: Option<Secret>,
+    /// Development: demo conveniences for loopback peers; never in production.
+    pub dev: bool,
+    /// A `tracing` filter.
+    pub log: String,
+    pub hold_minutes: u32,
+    pub gateway: GatewayConfig,
+    pub http: HttpConfig,
+}
+
+/// The simulated payment gateway.
+#[derive(Debug, Clone)]
+pub struct GatewayConfig {
+    /// The same seed gives the same outcomes.
+    pub seed: Option<u64>,
+    /// 0 to 1.
+    pub success_rate: f64,
+    pub latency_ms: u64,
+}
+
+/// Limits of the HTTP side.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    pub body_limit: usize,
+    pub request_timeout: Duration,
+    /// For a request's head to arrive whole.
+    pub header_timeout: Duration,
+    /// How long a stop waits for requests in flight.
+    pub shutdown_timeout: Duration,
+    pub max_connections: usize,
+    /// Requests at work at once; more get 503.
+    pub max_in_flight: usize,
+    /// Origins that browsers may call from; `*` for all.
+    pub cors_origins: Vec<String>,
+}
+
+/// A value that is never printed.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// An address range in CIDR form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Net {
+    addr: IpAddr,
+    bits: u8,
+}
+
+impl Net {
+    pub fn contains(&self, other: IpAddr) -> bool {
+        fn same(a: u128, b: u128, width: u32, bits: u8) -> bool {
+            let shift = width - u32::from(bits);
+            bits == 0 || a >> shift == b >> shift
+        }
+        match (self.addr, other.to_canonical()) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => same(a.to_bits().into(), b.to_bits().into(), 32, self.bits),
+            (IpAddr::V6(a), IpAddr::V6(b)) => same(a.to_bits(), b.to_bits(), 128, self.bits),
+            _ => false,
+        }
+    }
+}
+
+impl std::str::FromStr for Net {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (addr, bits) = text.split_once('/').map_or((text, None), |(addr, bits)| (addr, Some(bits)));
+        let addr: IpAddr = addr.parse().map_err(|_| format!("{text:?} is no address"))?;
+        let width = if addr.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(width), str::parse).map_err(|_| format!("{text:?} is no address range"))?;
+        if bits > width {
+            return Err(format!("{text:?} is no address range"));
+        }
+        Ok(Self { addr, bits })
+    }
+}
+
+/// One line of the table.
+struct Setting {
+    /// As in the file: `http.body_limit`. The environment's name follows from it.
+    key: &'static str,
+    /// A name in the environment that works besides.
+    also: Option<&'static str>,
+    default: &'static str,
+    secret: bool,
+    help: &'static str,
+    apply: fn(&mut Config, &str) -> Result<(), String>,
+}
+
+impl Setting {
+    fn env(&self) -> String {
+        format!("HVFLVSPOT_{}", self.key.to_uppercase().replace('.', "_"))
+    }
+}
+
+macro_rules! settings {
+    ($($key:literal $(or $also:literal)? = $default:literal $(secret $secret:literal)?, $help:literal => $apply:expr;)*) => {
+        &[$(Setting {
+            key: $key,
+            also: [$(Some($also),)? None][0],
+            default: $default,
+            secret: [$($secret,)? false][0],
+            help: $help,
+            apply: $apply,
+        },)*]
+    };
+}
+
+static SETTINGS: &[Setting] = settings! {
+    "data_dir" = "data", "folder of the private PostgreSQL and of the master key"
+        => |c, v| { c.data_dir = PathBuf::from(v); Ok(()) };
+    "listen" = "127.0.0.1:3000", "address and port; port 0 takes a free one"
+        => |c, v| put(&mut c.listen, v, "an address and port, as 127.0.0.1:3000");
+    "database_url" or "DATABASE_URL" = "" secret true, "PostgreSQL to use instead of the private one"
+        => |c, v| { c.database_url = optional(v).map(Secret::new); Ok(()) };
+    "database_connections" = "16", "connections of the app; jobs get a quarter more"
+        => |c, v| { put(&mut c.database_connections, v, "a number")?; within(c.database_connections, 2, 500) };
+    "pg_bin" = "", "folder of PostgreSQL's programs, if they are not found"
+        => |c, v| { c.pg_bin = optional(v).map(PathBuf::from); Ok(()) };
+    "master_key" = "" secret true, "32 bytes in base64 or hex; by default DATA_DIR/master.key, required with a database URL"
+        => |c, v| { c.master_key = optional(v).map(Secret::new); Ok(()) };
+    "public_url" or "PUBLIC_URL" = "", "where clients reach the server, as https://tickets.example"
+        => public_url;
+    "trusted_proxies" or "TRUSTED_PROXIES" = "", "addresses or ranges whose X-Forwarded-For is believed, with commas"
+        => |c, v| { c.trusted_proxies = list(v).map(str::parse).collect::<Result<_, _>>()?; Ok(()) };
+    "health_token" = "" secret true, "bearer token for health details from elsewhere"
+        => |c, v| { c.health_token = optional(v).map(Secret::new); Ok(()) };
+    "dev" = "false", "development conveniences; never in production"
+        => |c, v| put(&mut c.dev, v, "true or false");
+    "log" = "info", "what is logged, as info,sqlx=warn"
+        => log_filter;
+    "hold_minutes" = "15", "how long an unpaid booking keeps its places"
+        => |c, v| { put(&mut c.hold_minutes, v, "a number of minutes")?; within(c.hold_minutes, 1, 1_440) };
+    "gateway.seed" = "", "simulated gateway: seed of its outcomes; without it every run differs"
+        => |c, v| { c.gateway.seed = optional(v).map(|v| parse(&v, "a number")).transpose()?; Ok(()) };
+    "gateway.success_rate" = "0.9", "simulated gateway: share of payments that succeed, 0 to 1"
+        => |c, v| { put(&mut c.gateway.success_rate, v, "a number from 0 to 1")?; within(c.gateway.success_rate, 0.0, 1.0) };
+    "gateway.latency_ms" = "0", "simulated gateway: how long an answer takes"
+        => |c, v| { put(&mut c.gateway.latency_ms, v, "a number of milliseconds")?; within(c.gateway.latency_ms, 0, 60_000) };
+    "http.body_limit" = "262144", "largest request body in bytes, where a route does not say otherwise"
+        => |c, v| { put(&mut c.http.body_limit, v, "a number of bytes")?; within(c.http.body_limit, 1_024, 64 << 20) };
+    "http.request_timeout_secs" = "30", "a request that takes longer is abandoned"
+        => |c, v| secs(&mut c.http.request_timeout, v);
+    "http.header_timeout_secs" = "10", "a connection whose request head takes longer is closed"
+        => |c, v| secs(&mut c.http.header_timeout, v);
+    "http.shutdown_timeout_secs" = "30", "how long a stop waits for requests in flight"
+        => |c, v| secs(&mut c.http.shutdown_timeout, v);
+    "http.max_connections" = "4096", "open connections; further ones wait"
+        => |c, v| { put(&mut c.http.max_connections, v, "a number")?; within(c.http.max_connections, 1, 1_000_000) };
+    "http.max_in_flight" = "1024", "requests at work at once; further ones get 503"
+        => |c, v| { put(&mut c.http.max_in_flight, v, "a number")?; within(c.http.max_in_flight, 1, 100_000) };
+    "http.cors_origins" = "", "origins that browsers may call from, with commas, or *"
+        => |c, v| { c.http.cors_origins = list(v).map(str::to_owned).collect(); Ok(()) };
+};
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    BuiltIn,
+    File(PathBuf),
+    Environment(String),
+    Flag,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuiltIn => f.write_str("built in"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag => f.write_str("flag"),
+        }
+    }
+}
+
+/// What `hvflvspot config` prints of one setting.
+#[derive(Debug, Clone)]
+pub struct Line {
+    pub key: &'static str,
+    pub env: String,
+    /// Masked if secret.
+    pub value: String,
+    pub source: Source,
+    pub help: &'static str,
+}
+
+/// A configuration and its origin.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub config: Config,
+    pub lines: Vec<Line>,
+    /// `HVFLVSPOT_…` variables that mean nothing to us.
+    pub unknown_env: Vec<String>,
+}
+
+/// Every problem of a configuration, one a line.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration has {} problem{}:\n  {}", .0.len(), if .0.len() == 1 { "" } else { "s" }, .0.join("\n  "))]
+pub struct Problems(pub Vec<String>);
+
+/// Variables of ours that are read elsewhere.
+const OTHER_ENV: &[&str] =
+    &["HVFLVSPOT_CONFIG", "HVFLVSPOT_GATE", "HVFLVSPOT_GATE_CONNECT", "HVFLVSPOT_PIN", "HVFLVSPOT_URL"];
+
+/// Puts the layers together. `flags` are (key, value); `file` must exist if it is named.
+pub fn load(
+    file: Option<&Path>,
+    env: impl IntoIterator<Item = (String, String)>,
+    flags: &[(&'static str, String)],
+) -> Result<Loaded, Problems> {
+    let mut problems = Vec::new();
+    let env: BTreeMap<String, String> = env.into_iter().collect();
+    let from_file = file.map(|path| (path, read_file(path, &mut problems)));
+    let mut config = Config::unset();
+    let mut lines = Vec::new();
+    for setting in SETTINGS {
+        let name = setting.env();
+        let of_env = |name: &str| {
+            let value = env.get(name)?;
+            Some((value.clone(), Source::Environment(name.to_owned())))
+        };
+        let (value, source) = flags
+            .iter()
+            .find(|(key, _)| *key == setting.key)
+            .map(|(_, value)| (value.clone(), Source::Flag))
+            .or_else(|| of_env(&name))
+            .or_else(|| of_env(setting.also?))
+            .or_else(|| {
+                let (path, values) = from_file.as_ref()?;
+                Some((values.get(setting.key)?.clone(), Source::File(path.to_path_buf())))
+            })
+            .unwrap_or_else(|| (setting.default.to_owned(), Source::BuiltIn));
+        if let Err(problem) = (setting.apply)(&mut config, value.trim()) {
+            let shown = if setting.secret { String::new() } else { format!(" (it is {value:?})") };
+            problems.push(format!("{} from {source}: {problem}{shown}", setting.key));
+        }
+        let value = if setting.secret && !value.is_empty() { "********".to_owned() } else { value };
+        lines.push(Line { key: setting.key, env: name, value, source, help: setting.help });
+    }
+    if config.database_url.is_some() && config.master_key.is_none() {
+        problems.push(
+            "master_key: set HVFLVSPOT_MASTER_KEY when a database URL is given (`openssl rand -base64 32`); \
+             several servers on one database share it"
+                .to_owned(),
+        );
+    }
+    if let Some(key) = &config.master_key
+        && let Err(problem) = crate::keys::MasterKey::parse(key.reveal())
+    {
+        problems.push(format!("master_key: {problem}"));
+    }
+    let unknown_env = env
+        .keys()
+        .filter(|name| name.starts_with("HVFLVSPOT_") && !OTHER_ENV.contains(&name.as_str()))
+        .filter(|name| SETTINGS.iter().all(|s| s.env() != **name))
+        .cloned()
+        .collect();
+    if problems.is_empty() { Ok(Loaded { config, lines, unknown_env }) } else { Err(Problems(problems)) }
+}
+
+impl Config {
+    /// The built-in values, for tests to change.
+    pub fn built_in() -> Self {
+        load(None, [], &[]).expect("the built-in values are valid").config
+    }
+
+    /// What tokens and links name as their origin.
+    pub fn origin(&self) -> &str {
+        self.public_url.as_deref().unwrap_or("http://localhost")
+    }
+
+    fn unset() -> Self {
+        Self {
+            data_dir: PathBuf::new(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            database_url: None,
+            database_connections: 0,
+            pg_bin: None,
+            master_key: None,
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            health_token: None,
+            dev: false,
+            log: String::new(),
+            hold_minutes: 0,
+            gateway: GatewayConfig { seed: None, success_rate: 0.0, latency_ms: 0 },
+            http: HttpConfig {
+                body_limit: 0,
+                request_timeout: Duration::ZERO,
+                header_timeout: Duration::ZERO,
+                shutdown_timeout: Duration::ZERO,
+                max_connections: 0,
+                max_in_flight: 0,
+                cors_origins: Vec::new(),
+            },
+        }
+    }
+}
+
+fn read_file(path: &Path, problems: &mut Vec<String>) -> BTreeMap<String, String> {
+    let mut values = BTreeMap::new();
+    let table = std::fs::read_to_string(path)
+        .map_err(|e| e.to_string())
+        .and_then(|text| text.parse::<toml::Table>().map_err(|e| e.to_string().trim_end().to_owned()));
+    match table {
+        Ok(table) => flatten("", &table, &mut values),
+        Err(e) => problems.push(format!("{}: {e}", path.display())),
+    }
+    for key in values.keys().filter(|key| SETTINGS.iter().all(|s| s.key != *key)) {
+        problems.push(format!("{}: there is no setting {key}", path.display()));
+    }
+    values
+}
+
+fn flatten(prefix: &str, table: &toml::Table, into: &mut BTreeMap<String, String>) {
+    for (key, value) in table {
+        let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            toml::Value::Table(inner) => flatten(&key, inner, into),
+            toml::Value::String(text) => drop(into.insert(key, text.clone())),
+            toml::Value::Array(items) => {
+                let items: Vec<String> =
+                    items.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned)).collect();
+                into.insert(key, items.join(","));
+            }
+            other => drop(into.insert(key, other.to_string())),
+        }
+    }
+}
+
+fn public_url(config: &mut Config, text: &str) -> Result<(), String> {
+    let Some(text) = optional(text) else {
+        config.public_url = None;
+        return Ok(());
+    };
+    let url = text.trim_end_matches('/');
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', ' ', '@']) => {
+            config.public_url = Some(url.to_owned());
+            Ok(())
+        }
+        _ => Err("must be http:// or https:// and a host, without a path".to_owned()),
+    }
+}
+
+fn log_filter(config: &mut Config, text: &str) -> Result<(), String> {
+    tracing_subscriber::EnvFilter::try_new(text).map_err(|e| format!("is no log filter: {e}"))?;
+    config.log = text.to_owned();
+    Ok(())
+}
+
+fn optional(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn parse<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("must be {what}"))
+}
+
+fn put<T: std::str::FromStr>(slot: &mut T, text: &str, what: &str) -> Result<(), String> {
+    *slot = parse(text, what)?;
+    Ok(())
+}
+
+fn secs(slot: &mut Duration, text: &str) -> Result<(), String> {
+    let secs: u64 = parse(text, "a number of seconds")?;
+    within(secs, 1, 3_600)?;
+    *slot = Duration::from_secs(secs);
+    Ok(())
+}
+
+fn within<T: PartialOrd + fmt::Display>(value: T, low: T, high: T) -> Result<(), String> {
+    if value >= low && value <= high { Ok(()) } else { Err(format!("must be from {low} to {high}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_flag_beats_the_environment_which_beats_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hvflvspot.toml");
+        std::fs::write(&path, "hold_minutes = 5\n[gateway]\nlatency_ms = 7\nsuccess_rate = 0.5\n[http]\ncors_origins = [\"https://a.example\", \"https://b.example\"]\n").unwrap();
+        let loaded = load(
+            Some(&path),
+            env(&[("HVFLVSPOT_HOLD_MINUTES", "6"), ("HVFLVSPOT_GATEWAY_LATENCY_MS", "8")]),
+            &[("hold_minutes", "7".to_owned())],
+        )
+        .unwrap();
+        assert_eq!(loaded.config.hold_minutes, 7);
+        assert_eq!(loaded.config.gateway.latency_ms, 8);
+        assert!((loaded.config.gateway.success_rate - 0.5).abs() < 1e-9);
+        assert_eq!(loaded.config.http.cors_origins, ["https://a.example", "https://b.example"]);
+        let source = |key| loaded.lines.iter().find(|l| l.key == key).unwrap().source.clone();
+        assert_eq!(source("hold_minutes"), Source::Flag);
+        assert_eq!(source("gateway.success_rate"), Source::File(path.clone()));
+        assert_eq!(source("log"), Source::BuiltIn);
+    }
+
+    #[test]
+    fn a_bad_configuration_names_all_of_its_problems_and_no_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bad.toml");
+        std::fs::write(&path, "colour = 1\nhold_minutes = 0\n").unwrap();
+        let problems = load(
+            Some(&path),
+            env(&[
+                ("HVFLVSPOT_LISTEN", "nowhere"),
+                ("DATABASE_URL", "postgres://u:hunter2@h/d"),
+                ("TRUSTED_PROXIES", "10.0.0.0/40"),
+                ("PUBLIC_URL", "tickets.example"),
+            ]),
+            &[],
+        )
+        .unwrap_err()
+        .to_string();
+        for word in ["colour", "hold_minutes", "listen", "trusted_proxies", "public_url", "master_key"] {
+            assert!(problems.contains(word), "{word} is missing in {problems}");
+        }
+        assert!(problems.starts_with("the configuration has 6 problems"), "{problems}");
+        assert!(!problems.contains("hunter2"));
+    }
+
+    #[test]
+    fn secrets_are_masked_and_unknown_variables_are_named() {
+        let key = "07".repeat(32);
+        let loaded = load(
+            None,
+            env(&[
+                ("DATABASE_URL", "postgres://u:hunter2@h/d"),
+                ("HVFLVSPOT_MASTER_KEY", &key),
+                ("HVFLVSPOT_HOLD_MINUTE", "5"),
+                ("HVFLVSPOT_PIN", "1234"),
+            ]),
+            &[],
+        )
+        .unwrap();
+        let shown = format!("{:?}", (&loaded.lines, &loaded.config));
+        assert!(!shown.contains("hunter2") && !shown.contains(&key));
+        assert_eq!(loaded.unknown_env, ["HVFLVSPOT_HOLD_MINUTE"]);
+    }
+
+    #[test]
+    fn a_range_holds_its_own_addresses_alone() {
+        let net: Net = "10.1.0.0/16".parse().unwrap();
+        assert!(net.contains("10.1.2.3".parse().unwrap()));
+        assert!(net.contains("::ffff:10.1.2.3".parse().unwrap()));
+        assert!(!net.contains("10.2.0.1".parse().unwrap()));
+        assert!(!net.contains("::1".parse().unwrap()));
+        assert!("0.0.0.0/0".parse::<Net>().unwrap().contains("1.2.3.4".parse().unwrap()));
+        assert!("::1".parse::<Net>().unwrap().contains("::1".parse().unwrap()));
+    }
+}

@@ -1,0 +1,196 @@
+//! What happens around every request: its id, its span and log line, its time and place limits, the
+//! headers that every reply carries. No secret and no personal data is logged: routes stand in the
+//! log as templates, never with their query.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
+use axum::http::header::{self, HeaderName};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument as _;
+
+use super::error::ApiError;
+use crate::app::AppState;
+
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+tokio::task_local! {
+    static CURRENT: Current;
+}
+
+#[derive(Clone)]
+struct Current {
+    request_id: Arc<str>,
+    gotrue: bool,
+}
+
+/// (id of the running request, whether it wants GoTrue's form of errors).
+pub(super) fn current() -> (String, bool) {
+    CURRENT.try_with(|c| (c.request_id.to_string(), c.gotrue)).unwrap_or_default()
+}
+
+/// Who is at the other end, as far as the network tells.
+#[derive(Debug, Clone, Copy)]
+pub struct Client {
+    /// The client's address: the peer's, or what a trusted proxy says of it. For limits.
+    pub addr: IpAddr,
+    /// True if the peer is this very machine and nothing was forwarded: it may see details.
+    pub local: bool,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Client {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts
+            .extensions
+            .get::<Self>()
+            .copied()
+            .ok_or_else(|| ApiError::internal(anyhow::anyhow!("the edge did not see this request")))
+    }
+}
+
+/// The request's place among those that run at once. A long poll gives it back with
+/// [`InFlight::release`] before it starts to wait.
+#[derive(Debug, Clone)]
+pub struct InFlight(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl InFlight {
+    pub fn release(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InFlight {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| ApiError::internal(anyhow::anyhow!("the edge did not see this request")))
+    }
+}
+
+/// The outermost layer.
+pub(super) async fn edge(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+    let request_id = request_id(&app, request.headers());
+    let gotrue = request.uri().path().starts_with("/auth/v1/");
+    let route =
+        request.extensions().get::<MatchedPath>().map_or("-".to_owned(), |path| path.as_str().to_owned());
+    let span = tracing::info_span!("request", id = %request_id, method = %request.method(), route);
+    let current = Current { request_id: Arc::from(request_id.as_str()), gotrue };
+    let started = app.clock.monotonic();
+    let client = client(&app, &request);
+    request.extensions_mut().insert(client);
+    let work = async {
+        let mut response = limited(&app, request, next).await;
+        dress(&app, response.headers_mut(), &request_id);
+        let took_ms = app.clock.monotonic().saturating_sub(started).as_millis();
+        tracing::info!(status = response.status().as_u16(), took_ms, "answered");
+        response
+    };
+    CURRENT.scope(current, work.instrument(span)).await
+}
+
+async fn limited(app: &AppState, mut request: Request, next: Next) -> Response {
+    let Ok(permit) = Arc::clone(&app.in_flight).try_acquire_owned() else {
+        return ApiError::unavailable(
+            "overloaded",
+            "the server has all the work that it can take",
+            Duration::from_secs(1),
+        )
+        .into_response();
+    };
+    let place = InFlight(Arc::new(Mutex::new(Some(permit))));
+    request.extensions_mut().insert(place.clone());
+    let response = match tokio::time::timeout(app.config.http.request_timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::unavailable(
+            "timeout",
+            "the request took too long and was abandoned; nothing of it remains",
+            Duration::from_secs(1),
+        )
+        .into_response(),
+    };
+    place.release();
+    response
+}
+
+/// A panic in a handler is our bug and the client's 500; the others' requests go on.
+pub(super) fn panicked(payload: Box<dyn std::any::Any + Send>) -> Response {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    ApiError::internal(anyhow::anyhow!("a handler panicked: {text}")).into_response()
+}
+
+/// The client's own id if it is harmless in a log, else a fresh one.
+fn request_id(app: &AppState, headers: &HeaderMap) -> String {
+    let harmless = |id: &&str| {
+        (8..=64).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    };
+    headers
+        .get(REQUEST_ID)
+        .and_then(|v| v.to_str().ok())
+        .filter(harmless)
+        .map_or_else(|| app.rng.uuid(&*app.clock).to_string(), str::to_owned)
+}
+
+fn client(app: &AppState, request: &Request) -> Client {
+    let peer = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip().to_canonical());
+    let headers = request.headers();
+    let forwarded = [header::FORWARDED.as_str(), "x-forwarded-for", "x-real-ip", "via"]
+        .iter()
+        .any(|name| headers.contains_key(*name));
+    let trusted = |addr: IpAddr| app.config.trusted_proxies.iter().any(|net| net.contains(addr));
+    // From the right: each trusted proxy vouches for the entry that it appended.
+    let mut addr = peer;
+    let chain: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','))
+        .map(str::trim)
+        .collect();
+    for hop in chain.iter().rev() {
+        if !trusted(addr) {
+            break;
+        }
+        match hop.parse::<IpAddr>() {
+            Ok(next) => addr = next.to_canonical(),
+            Err(_) => break,
+        }
+    }
+    Client { addr, local: peer.is_loopback() && !forwarded }
+}
+
+fn dress(app: &AppState, headers: &mut HeaderMap, request_id: &str) {
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    let mut default = |name: HeaderName, value: &'static str| {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    default(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    default(header::X_FRAME_OPTIONS, "DENY");
+    default(header::REFERRER_POLICY, "no-referrer");
+    default(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+    default(header::CACHE_CONTROL, "no-store");
+    if app.config.public_url.as_deref().is_some_and(|url| url.starts_with("https://")) {
+        default(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+}

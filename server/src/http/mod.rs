@@ -1,0 +1,27 @@
+//! HTTP: routes, extractors, problems, limits. A handler extracts, calls `domain` and `store`, replies.
+//!
+//! Each area is a module with `pub fn routes() -> OpenApiRouter<AppState>`, listed in `router.rs`:
+//!
+//! ```ignore
+//! async fn create(
+//!     State(app): State<AppState>,
+//!     caller: Caller,
+//!     ApiJson(body): ApiJson<CreateEvent>,
+//! ) -> Result<(StatusCode, Json<Event>), ApiError>
+//! ```
+
+pub mod auth;
+pub mod edge;
+pub mod error;
+pub mod extract;
+pub mod health;
+pub mod openapi;
+pub mod page;
+pub mod router;
+pub mod serve;
+
+pub use auth::{Caller, Member};
+pub use edge::{Client, InFlight};
+pub use error::{ApiError, FieldError, Problem};
+pub use extract::{ApiJson, ApiPath, ApiQuery};
+pub use page::{MoneyJson, Page, PageQuery};
