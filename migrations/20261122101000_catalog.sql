@@ -27,26 +27,6 @@ create table organizers (
 call tenant_table('organizers');
 call admin_may('organizers', writes => true);
 
--- Who acts for an organizer. A platform table, because signing in asks "of which organizers is this
--- user a member?" before any is chosen. Written only under the organizer's own context.
-create table members (
-  organizer_id uuid not null,
-  user_id uuid not null,
-  role text not null check (role in ('owner', 'manager', 'door')),
-  created_at timestamptz not null,
-  primary key (organizer_id, user_id)
-);
-create index members_user on members (user_id, organizer_id);
-call platform_table('members',
-  'user_id = nullif(current_setting(''app.user'', true), '''')::uuid
-   or organizer_id = nullif(current_setting(''app.org'', true), '''')::uuid',
-  'organizer_id = nullif(current_setting(''app.org'', true), '''')::uuid');
--- A user sees the own rows, and changes none of them.
-create policy app_update on members as restrictive for update to hvflvspot_app
-  using (organizer_id = nullif(current_setting('app.org', true), '')::uuid);
-create policy app_delete on members as restrictive for delete to hvflvspot_app
-  using (organizer_id = nullif(current_setting('app.org', true), '')::uuid);
-
 -- Private keys of organizers, sealed under the master key (server/src/keys.rs). `sealed` is null for
 -- a root key that was exported and is kept offline.
 create table organizer_keys (
