@@ -1,8 +1,11 @@
 //! Deciding a scan, and what the scans so far amount to. One rule, run by server, gate and tests alike.
 
 pub mod flags;
+pub mod fold;
+pub mod history;
 
 pub use flags::{Flag, Flags};
+pub use history::{CutOffs, FirstAdmission, Learned, Record, TicketHistory};
 
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
