@@ -33,7 +33,7 @@ create index bookings_user on bookings (organizer_id, user_id, created_at) where
 create index bookings_secret on bookings (organizer_id, booking_secret_hash) where booking_secret_hash is not null;
 create index bookings_held on bookings (organizer_id, held_until) where status = 'held';
 call tenant_table('bookings');
-call attendee_may_read('bookings');
+call user_may_read('bookings');
 call guest_may_read('bookings');
 
 create table booking_lines (
@@ -78,7 +78,7 @@ create index tickets_booking on tickets (organizer_id, booking_id);
 create index tickets_event on tickets (organizer_id, event_id, ticket_type_id);
 create index tickets_user on tickets (organizer_id, user_id) where user_id is not null;
 call tenant_table('tickets');
-call attendee_may_read('tickets');
+call user_may_read('tickets');
 call guest_may_read('tickets');
 
 -- Movements of money. A row is written before the provider is asked, so that none is ever unknown here.
@@ -115,7 +115,7 @@ create index transactions_history on transactions (organizer_id, created_at, tra
 create index transactions_user on transactions (organizer_id, user_id, created_at) where user_id is not null;
 create index transactions_pending on transactions (organizer_id, next_attempt_at) where status = 'pending';
 call tenant_table('transactions');
-call attendee_may_read('transactions');
+call user_may_read('transactions');
 call guest_may_read('transactions');
 
 -- Double entry. The rows of an entry are written by one statement that refuses a sum other than zero.
