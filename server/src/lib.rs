@@ -6,6 +6,7 @@ pub mod app;
 pub mod auth;
 pub mod clock;
 pub mod config;
+pub mod domain;
 pub mod http;
 pub mod keys;
 pub mod store;

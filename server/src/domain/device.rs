@@ -271,19 +271,11 @@ mod tests {
     }
 
     fn attempt() -> Attempt {
-        Attempt {
-            enrolment: Nonce16([1; 16]),
-            commitment: Hash32([2; 32]),
-            server_nonce: Nonce32([3; 32]),
-        }
+        Attempt { enrolment: Nonce16([1; 16]), commitment: Hash32([2; 32]), server_nonce: Nonce32([3; 32]) }
     }
 
     fn revealed() -> Revealed {
-        Revealed {
-            public_key: PublicKey([4; 32]),
-            device_nonce: Nonce32([5; 32]),
-            digits: "012345".into(),
-        }
+        Revealed { public_key: PublicKey([4; 32]), device_nonce: Nonce32([5; 32]), digits: "012345".into() }
     }
 
     #[test]

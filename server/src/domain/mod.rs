@@ -1,0 +1,4 @@
+//! Transitions and decisions that only the server makes. Knows neither axum nor sqlx: time, chance and
+//! rows come in as arguments.
+
+pub mod device;
