@@ -3,7 +3,9 @@
 
 use crate::bytes::{Hash32, sha256};
 
+pub mod apply;
 pub mod buckets;
+pub mod check;
 pub mod docs;
 pub mod rows;
 pub mod sign1;
