@@ -1,3 +1,5 @@
 //! Requests and responses between gates and server.
 
+pub mod enroll;
 pub mod gates;
+pub mod httpsig;
