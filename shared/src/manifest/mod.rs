@@ -7,6 +7,7 @@ pub mod apply;
 pub mod buckets;
 pub mod check;
 pub mod docs;
+pub mod online;
 pub mod rows;
 pub mod sign1;
 pub mod trust;

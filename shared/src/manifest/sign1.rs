@@ -5,6 +5,7 @@
 
 use super::docs::DocKind;
 use crate::bytes::sha256;
+use crate::cbor;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use minicbor::{Decoder, Encoder};
 
@@ -57,6 +58,12 @@ pub fn sign(kind: DocKind, key: &SigningKey, payload: &[u8]) -> Vec<u8> {
         .and_then(|e| e.bytes(&signature.to_bytes()))
         .expect("writing CBOR into a Vec cannot fail");
     out
+}
+
+/// Encodes a value and signs it as a document of one kind.
+#[must_use]
+pub fn seal<T: minicbor::Encode<()>>(kind: DocKind, key: &SigningKey, value: &T) -> Vec<u8> {
+    sign(kind, key, &cbor::encode(value))
 }
 
 /// Verifies a document of one kind under any of `keys` and returns its payload.
