@@ -1,9 +1,14 @@
 //! Deciding a scan, and what the scans so far amount to. One rule, run by server, gate and tests alike.
 
+pub mod decide;
+pub mod explain;
 pub mod flags;
 pub mod fold;
 pub mod history;
+pub mod rule;
+pub mod zone;
 
+pub use decide::{Knowledge, ManifestView, Question, Verdict, decide};
 pub use flags::{Flag, Flags};
 pub use history::{CutOffs, FirstAdmission, Learned, Record, TicketHistory};
 
