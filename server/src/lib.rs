@@ -4,10 +4,12 @@
 
 pub mod app;
 pub mod auth;
+pub mod bench;
 pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod http;
 pub mod keys;
 pub mod store;
+pub mod tls;
 pub mod tour;

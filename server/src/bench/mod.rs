@@ -1,0 +1,3 @@
+//! `hvflvspot bench`: figures beside the floor of the same run.
+
+pub mod report;
