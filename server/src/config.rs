@@ -242,6 +242,11 @@ pub struct Problems(pub Vec<String>);
 const OTHER_ENV: &[&str] =
     &["HVFLVSPOT_CONFIG", "HVFLVSPOT_GATE", "HVFLVSPOT_GATE_CONNECT", "HVFLVSPOT_PIN", "HVFLVSPOT_URL"];
 
+/// The table's own spelling of a key, if there is such a setting.
+pub fn known_key(key: &str) -> Option<&'static str> {
+    SETTINGS.iter().map(|s| s.key).find(|known| *known == key)
+}
+
 /// Puts the layers together. `flags` are (key, value); `file` must exist if it is named.
 pub fn load(
     file: Option<&Path>,

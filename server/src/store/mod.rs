@@ -9,6 +9,7 @@ pub mod identity;
 pub mod member;
 pub mod migrate;
 pub mod signing_key;
+pub mod sweep;
 
 use std::time::Duration;
 

@@ -1,0 +1,168 @@
+//! The command line.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::clock::SharedRng;
+use crate::config::{self, Loaded};
+use crate::http::openapi;
+use crate::serve::{self, Database};
+use crate::store::migrate;
+
+/// Ticketing that keeps working when the network does not.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hvflvspot",
+    version,
+    after_help = "Example:\n  hvflvspot serve --dev --listen 127.0.0.1:3000"
+)]
+struct Cli {
+    #[command(flatten)]
+    settings: SettingFlags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags that every command has. The environment (HVFLVSPOT_…) and a file can say the same and more.
+#[derive(Debug, Args)]
+struct SettingFlags {
+    /// Settings file (TOML)
+    #[arg(long, global = true, env = "HVFLVSPOT_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of the private PostgreSQL and of the master key
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Address and port; port 0 takes a free one
+    #[arg(long, global = true, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Development conveniences; never in production
+    #[arg(long, global = true)]
+    dev: bool,
+    /// Any setting, as `hvflvspot config` names it; may be repeated
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or Ctrl-C
+    #[command(after_help = "Example:\n  HVFLVSPOT_DATA_DIR=/var/lib/hvflvspot hvflvspot serve")]
+    Serve,
+    /// Bring the database to this version's schema
+    #[command(after_help = "Example:\n  DATABASE_URL=postgres://… HVFLVSPOT_MASTER_KEY=… hvflvspot migrate")]
+    Migrate,
+    /// Print the OpenAPI document
+    #[command(after_help = "Example:\n  hvflvspot openapi > openapi.json")]
+    Openapi,
+    /// Print every setting with its value and where it comes from
+    #[command(after_help = "Example:\n  HVFLVSPOT_HOLD_MINUTES=20 hvflvspot config")]
+    Config,
+}
+
+/// Runs the process's command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("hvflvspot: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let loaded = load(&cli.settings)?;
+    match cli.command {
+        Command::Openapi => {
+            println!("{}", openapi::document().to_pretty_json()?);
+            return Ok(());
+        }
+        Command::Config => return print_config(&loaded, cli.settings.json),
+        Command::Serve | Command::Migrate => {}
+    }
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(&loaded.config.log)?)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    for name in &loaded.unknown_env {
+        tracing::warn!("the environment variable {name} means nothing here");
+    }
+    // The current thread polls the future itself: a private PostgreSQL is tied to this thread's life.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Migrate => {
+                let database = Database::open(&loaded.config, &SharedRng::from_system()).await?;
+                let done = migrate::run(&database.endpoint).await;
+                database.close().await?;
+                done?;
+                println!("the database is at schema {}", migrate::fingerprint());
+                Ok(())
+            }
+            _ => serve::run(loaded.config).await,
+        }
+    })
+}
+
+fn load(flags: &SettingFlags) -> anyhow::Result<Loaded> {
+    let mut values = Vec::new();
+    for text in &flags.set {
+        let (key, value) =
+            text.split_once('=').and_then(|(key, value)| Some((config::known_key(key)?, value))).ok_or_else(
+                || anyhow::anyhow!("--set {text}: must be KEY=VALUE; `hvflvspot config` lists the keys"),
+            )?;
+        values.push((key, value.to_owned()));
+    }
+    for (key, value) in [("data_dir", &flags.data_dir), ("listen", &flags.listen)] {
+        values.extend(value.clone().map(|value| (key, value)));
+    }
+    if flags.dev {
+        values.push(("dev", "true".to_owned()));
+    }
+    let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    Ok(config::load(flags.config.as_deref(), env, &values)?)
+}
+
+fn print_config(loaded: &Loaded, json: bool) -> anyhow::Result<()> {
+    for line in &loaded.lines {
+        if json {
+            let line = serde_json::json!({
+                "key": line.key, "env": line.env, "value": line.value,
+                "source": line.source.to_string(), "help": line.help,
+            });
+            println!("{line}");
+        } else {
+            println!("{:<28} {:<24} # {}: {}", line.key, line.value, line.source, line.help);
+        }
+    }
+    for name in &loaded.unknown_env {
+        eprintln!("hvflvspot: the environment variable {name} means nothing here");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        let mut cli = Cli::command();
+        cli.build();
+        for command in cli.get_subcommands_mut().filter(|c| c.get_name() != "help") {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Example:"), "{} has no example", command.get_name());
+        }
+    }
+}

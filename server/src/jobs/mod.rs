@@ -1,0 +1,54 @@
+//! Slow, fallible, repeatable work beside the requests. Each job is one file with
+//! `async fn run(app: &AppState) -> anyhow::Result<()>`, listed in [`start`]. A run does a bounded
+//! piece of work and may be repeated at any point; one bad item stops nobody else's.
+
+mod sweep;
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::app::AppState;
+
+/// The running jobs.
+#[derive(Debug)]
+pub struct Jobs(JoinSet<()>);
+
+/// Starts every job.
+pub fn start(app: &AppState) -> Jobs {
+    let mut jobs = Jobs(JoinSet::new());
+    jobs.every(app, "sweep", Duration::from_secs(600), |app| async move { sweep::run(&app).await });
+    jobs
+}
+
+impl Jobs {
+    /// Runs `job` at once and then every `period` until the server stops; failures are logged and
+    /// tried again next time.
+    pub fn every<F, R>(&mut self, app: &AppState, name: &'static str, period: Duration, job: F)
+    where
+        F: Fn(AppState) -> R + Send + 'static,
+        R: Future<Output = anyhow::Result<()>> + Send,
+    {
+        let app = app.clone();
+        self.0.spawn(async move {
+            while !app.stopping.is_cancelled() {
+                let outcome = job(app.clone()).await;
+                if let Err(e) = &outcome {
+                    tracing::warn!(job = name, "failed: {e:#}");
+                }
+                app.heartbeats.beat(name, period, outcome.is_ok());
+                tokio::select! {
+                    () = tokio::time::sleep(period) => {}
+                    () = app.stopping.cancelled() => {}
+                }
+            }
+        });
+    }
+
+    /// Waits until every job has finished its step. True if all did within `patience`.
+    pub async fn finish(mut self, patience: Duration) -> bool {
+        let all = async { while self.0.join_next().await.is_some() {} };
+        tokio::time::timeout(patience, all).await.is_ok()
+    }
+}

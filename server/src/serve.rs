@@ -1,0 +1,115 @@
+//! `hvflvspot serve`: database, migrations, state, jobs, sockets, and the way back down.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::AppState;
+use crate::clock::{SharedClock, SharedRng, SystemClock};
+use crate::config::Config;
+use crate::http::{router, serve};
+use crate::jobs;
+use crate::keys::MasterKey;
+use crate::pg::{Cluster, Settings};
+use crate::store::{Db, Endpoint, migrate};
+
+/// The database that a configuration names, running, with the key to its secrets.
+#[derive(Debug)]
+pub struct Database {
+    /// `None` if it is not ours to run.
+    pub cluster: Option<Cluster>,
+    pub endpoint: Endpoint,
+    pub master_key: MasterKey,
+}
+
+impl Database {
+    /// Connects to the database of `DATABASE_URL`, or starts the private one. On the main thread.
+    pub async fn open(config: &Config, rng: &SharedRng) -> anyhow::Result<Self> {
+        let given = config.master_key.as_ref().map(|key| MasterKey::parse(key.reveal())).transpose()?;
+        if let Some(url) = &config.database_url {
+            let master_key = given.context("HVFLVSPOT_MASTER_KEY is required with a database URL")?;
+            let endpoint = Endpoint::external(url.reveal(), &master_key)
+                // The URL holds a password: it is not told.
+                .map_err(|_| anyhow::anyhow!("the database URL cannot be read: it must be like postgres://user:password@host/database"))?;
+            return Ok(Self { cluster: None, endpoint, master_key });
+        }
+        let cluster = Cluster::start(Settings {
+            data_dir: config.data_dir.clone(),
+            pg_bin: config.pg_bin.clone(),
+            // Both pools, migrations, backups, and somebody's psql.
+            max_connections: config.database_connections + config.database_connections.div_ceil(4) + 15,
+            options: Vec::new(),
+            dies_with_us: true,
+        })
+        .await?;
+        let master_key = match given {
+            Some(key) => key,
+            None => MasterKey::load_or_create(&config.data_dir.join("master.key"), rng)?,
+        };
+        Ok(Self { endpoint: cluster.endpoint(), cluster: Some(cluster), master_key })
+    }
+
+    /// Stops the cluster, if it is ours.
+    pub async fn close(self) -> anyhow::Result<()> {
+        match self.cluster {
+            Some(cluster) => cluster.stop().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    // Before anything slow: a stop that comes while we start must stop us too.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let clock: SharedClock = Arc::new(SystemClock);
+    let rng = SharedRng::from_system();
+    let mut database = Database::open(&config, &rng).await?;
+    migrate::run(&database.endpoint).await?;
+    let db = Db::connect(&database.endpoint, config.database_connections).await?;
+    let app = AppState::new(config, db, database.master_key.clone(), clock, rng).await?;
+
+    let listener = TcpListener::bind(app.config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", app.config.listen))?;
+    let address = listener.local_addr()?;
+    let jobs = jobs::start(&app);
+    let server = tokio::spawn({
+        let app = app.clone();
+        async move {
+            serve::serve(listener, router::router(app.clone()), &app.config.http, app.stopping.clone()).await
+        }
+    });
+    let mut stdout = std::io::stdout();
+    // Whoever started us may have closed our stdout; that is no reason not to serve.
+    let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+
+    let database_stays = async {
+        match &mut database.cluster {
+            Some(cluster) => cluster.keep_alive().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = database_stays => {}
+    }
+    tracing::info!("stopping: finishing the requests in flight");
+    app.stopping.cancel();
+    if !server.await? {
+        tracing::warn!("some requests took longer than the shutdown timeout and were cut off");
+    }
+    if !jobs.finish(Duration::from_secs(10)).await {
+        tracing::warn!("some jobs did not finish their step and will repeat it");
+    }
+    app.db.close().await;
+    database.close().await?;
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! Removing what is over for good. Runs as the worker.
+
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+
+/// Removes up to 1,000 sessions that ended more than a week ago, with their refresh tokens: a reused
+/// token is still recognised as such for that week. Returns how many.
+pub async fn remove_ended_sessions(conn: &mut PgConnection, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "delete from sessions where id in (
+           select id from sessions where least(not_after, revoked_at) < $1
+            order by id limit 1000 for update skip locked)",
+        now - Duration::days(7),
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
