@@ -6,8 +6,9 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use hvflvspot::tour::gate::Gate;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 /// How long anything here may take before the test is told.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -119,153 +120,10 @@ fn terminate(pid: u32) -> Result<()> {
     Ok(())
 }
 
-/// The headless gate on one data folder.
-#[derive(Debug, Clone)]
-pub struct Gate {
-    /// Its data folder.
-    pub data: PathBuf,
-    envs: Vec<(String, String)>,
-}
-
-impl Gate {
-    /// A gate whose connections go to `dial` instead of the origin's address.
-    #[must_use]
-    pub fn new(data: &Path, dial: Option<std::net::SocketAddr>) -> Self {
-        let mut envs = Vec::new();
-        if let Some(address) = dial {
-            envs.push(("HVFLVSPOT_GATE_CONNECT".to_owned(), address.to_string()));
-        }
-        Self { data: data.to_owned(), envs }
-    }
-
-    /// Sets a variable of its environment.
-    #[must_use]
-    pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.envs.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Its wall clock is wrong by `secs` (libfaketime); the boot clock is not.
-    #[must_use]
-    pub fn skewed(self, secs: i64) -> Self {
-        let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
-        self.env("LD_PRELOAD", library)
-            .env("FAKETIME", &format!("{secs:+}s"))
-            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-    }
-
-    /// A command of it, ready to be run.
-    ///
-    /// # Errors
-    /// If the binary was not built.
-    pub fn command(&self, args: &[&str]) -> Result<Command> {
-        let mut command = Command::new(binary("gate")?);
-        command.arg("--data").arg(&self.data).args(args);
-        command.envs(self.envs.iter().map(|(k, v)| (k, v))).kill_on_drop(true);
-        Ok(command)
-    }
-
-    /// Runs it to its end and returns what it printed.
-    ///
-    /// # Errors
-    /// If it fails; carries its standard error.
-    pub async fn run(&self, args: &[&str]) -> Result<String> {
-        let output = tokio::time::timeout(PATIENCE, self.command(args)?.output())
-            .await
-            .context("the gate hangs")??;
-        if !output.status.success() {
-            bail!("gate {args:?}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(String::from_utf8(output.stdout)?)
-    }
-
-    /// Runs it with `--json` and parses the lines it printed.
-    ///
-    /// # Errors
-    /// If it fails or prints something else.
-    pub async fn json(&self, args: &[&str]) -> Result<Vec<serde_json::Value>> {
-        let mut with_json = args.to_vec();
-        with_json.push("--json");
-        let text = self.run(&with_json).await?;
-        text.lines().map(|l| serde_json::from_str(l).with_context(|| format!("not JSON: {l}"))).collect()
-    }
-
-    /// Starts `gate scan` reading codes from its standard input.
-    ///
-    /// # Errors
-    /// If it cannot be started.
-    pub fn scanning(&self, args: &[&str]) -> Result<Scanning> {
-        let mut all = vec!["scan"];
-        all.extend_from_slice(args);
-        let mut child = self.command(&all)?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let stdin = child.stdin.take();
-        let lines = BufReader::new(child.stdout.take().context("stdout is piped")?).lines();
-        Ok(Scanning { child, stdin, lines })
-    }
-}
-
-/// A `gate scan` that waits for codes.
-#[derive(Debug)]
-pub struct Scanning {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Scanning {
-    /// Process id.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.child.id()
-    }
-
-    /// Sends one code without waiting for the answer.
-    ///
-    /// # Errors
-    /// If the process is gone.
-    pub async fn send(&mut self, code: &str) -> Result<()> {
-        let stdin = self.stdin.as_mut().context("standard input is closed")?;
-        stdin.write_all(format!("{code}\n").as_bytes()).await?;
-        stdin.flush().await?;
-        Ok(())
-    }
-
-    /// The next answer, or `None` at the end.
-    ///
-    /// # Errors
-    /// If it is silent for too long or prints something else than JSON.
-    pub async fn answer(&mut self) -> Result<Option<serde_json::Value>> {
-        let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await.context("no answer")??;
-        line.map(|l| serde_json::from_str(&l).with_context(|| format!("not JSON: {l}"))).transpose()
-    }
-
-    /// Sends one code and waits for its answer.
-    ///
-    /// # Errors
-    /// As [`Self::send`] and [`Self::answer`], and if the process ends instead.
-    pub async fn scan(&mut self, code: &str) -> Result<serde_json::Value> {
-        self.send(code).await?;
-        self.answer().await?.context("the gate ended instead of answering")
-    }
-
-    /// SIGKILL, and waits for the end. Answers that were already written can still be read.
-    ///
-    /// # Errors
-    /// If it cannot be waited for.
-    pub async fn kill(&mut self) -> Result<()> {
-        self.child.kill().await?;
-        Ok(())
-    }
-
-    /// Closes standard input and waits for a clean end.
-    ///
-    /// # Errors
-    /// If it does not end in time.
-    pub async fn finish(mut self) -> Result<ExitStatus> {
-        self.stdin = None;
-        tokio::time::timeout(PATIENCE, self.child.wait())
-            .await
-            .context("the gate does not end")?
-            .map_err(Into::into)
-    }
+/// A gate whose wall clock is wrong by `secs` (libfaketime); its boot clock is not.
+#[must_use]
+pub fn skewed(gate: Gate, secs: i64) -> Gate {
+    gate.env("LD_PRELOAD", "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+        .env("FAKETIME", &format!("{secs:+}s"))
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
 }

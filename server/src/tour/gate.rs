@@ -1,18 +1,19 @@
 //! The gate as a process, as a steward's machine would run it.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-/// Nothing in a tour takes longer.
+/// Nothing that a gate is asked here takes longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The binary: `HVFLVSPOT_GATE`, else the sibling of this program.
+/// The binary: `HVFLVSPOT_GATE`, else the sibling of this program (or of the folder of tests it stands in).
 ///
 /// # Errors
 /// If neither exists; says how to build it.
@@ -20,22 +21,23 @@ pub fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("HVFLVSPOT_GATE") {
         return Ok(path.into());
     }
-    let sibling = std::env::current_exe()?.with_file_name("gate");
-    if !sibling.exists() {
-        bail!(
-            "{} is not there: build it with `cargo build -p gate-core`, or set HVFLVSPOT_GATE",
-            sibling.display()
-        );
+    let exe = std::env::current_exe()?;
+    let mut folders = exe.ancestors().skip(1).take(2);
+    match folders.find(|folder| folder.join("gate").is_file()) {
+        Some(folder) => Ok(folder.join("gate")),
+        None => bail!(
+            "there is no `gate` beside {}: build it with `cargo build -p gate-core`, or set HVFLVSPOT_GATE",
+            exe.display()
+        ),
     }
-    Ok(sibling)
 }
 
-/// One gate with a data folder of its own, dialling through a proxy.
-#[derive(Debug)]
+/// One gate with a data folder of its own, dialling one address whatever the origin's name.
+#[derive(Debug, Clone)]
 pub struct Gate {
-    pub name: &'static str,
-    data: PathBuf,
-    dial: std::net::SocketAddr,
+    pub name: String,
+    pub data: PathBuf,
+    envs: Vec<(String, String)>,
 }
 
 /// An enrolment that waits for the organizer.
@@ -47,15 +49,28 @@ pub struct Enrolling {
 }
 
 impl Gate {
+    /// A gate named `name` with its data in a folder of that name below `data`.
     #[must_use]
-    pub fn new(name: &'static str, data: &Path, dial: std::net::SocketAddr) -> Self {
-        Self { name, data: data.join(name), dial }
+    pub fn new(name: &str, data: &Path, dial: SocketAddr) -> Self {
+        let envs = vec![("HVFLVSPOT_GATE_CONNECT".to_owned(), dial.to_string())];
+        Self { name: name.to_owned(), data: data.join(name), envs }
     }
 
-    fn command(&self, args: &[&str]) -> Result<Command> {
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.envs.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A command of it, ready to be run.
+    ///
+    /// # Errors
+    /// If there is no binary.
+    pub fn command(&self, args: &[&str]) -> Result<Command> {
         let mut command = Command::new(binary()?);
         command.arg("--data").arg(&self.data).args(args);
-        command.env("HVFLVSPOT_GATE_CONNECT", self.dial.to_string()).kill_on_drop(true);
+        command.envs(self.envs.iter().map(|(k, v)| (k, v))).kill_on_drop(true);
         Ok(command)
     }
 
@@ -63,8 +78,10 @@ impl Gate {
     ///
     /// # Errors
     /// If it ends before it shows any.
-    pub async fn enroll(&self, link: &str) -> Result<Enrolling> {
-        let mut child = self.command(&["enroll", link])?.stdout(Stdio::piped()).spawn()?;
+    pub async fn enroll(&self, invitation: &[&str]) -> Result<Enrolling> {
+        let mut args = vec!["enroll"];
+        args.extend_from_slice(invitation);
+        let mut child = self.command(&args)?.stdout(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("stdout is piped")?).lines();
         let digits = async {
             while let Some(line) = lines.next_line().await? {
@@ -81,7 +98,7 @@ impl Gate {
         Ok(Enrolling { child, digits })
     }
 
-    /// Runs a command with `--json` to its end; the exit status and the lines it printed.
+    /// Runs a command with `--json` to its end; whether it succeeded, and the lines it printed.
     ///
     /// # Errors
     /// If it cannot be run, hangs, or prints no JSON.
@@ -93,7 +110,10 @@ impl Gate {
             .with_context(|| format!("gate {args:?} hangs"))??;
         let text = String::from_utf8(output.stdout)?;
         let lines = text.lines().map(serde_json::from_str).collect::<Result<_, _>>();
-        Ok((output.status.success(), lines.with_context(|| format!("gate {args:?} printed: {text}"))?))
+        let lines = lines.with_context(|| {
+            format!("gate {args:?} printed: {text}{}", String::from_utf8_lossy(&output.stderr))
+        })?;
+        Ok((output.status.success(), lines))
     }
 
     /// As [`Self::try_json`] for a command that must succeed.
@@ -103,7 +123,7 @@ impl Gate {
     pub async fn json(&self, args: &[&str]) -> Result<Vec<Value>> {
         let (ok, lines) = self.try_json(args).await?;
         if !ok {
-            bail!("gate {args:?} at {} failed", self.name);
+            bail!("gate {args:?} failed at {}: {lines:?}", self.name);
         }
         Ok(lines)
     }
@@ -126,6 +146,20 @@ impl Gate {
     pub async fn status(&self) -> Result<Value> {
         self.json(&["status"]).await?.into_iter().next().context("no status")
     }
+
+    /// Starts `gate scan`, which then reads codes from its standard input.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn scanning(&self, flags: &[&str]) -> Result<Scanning> {
+        let mut args = vec!["scan"];
+        args.extend_from_slice(flags);
+        args.push("--json");
+        let mut child = self.command(&args)?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let stdin = child.stdin.take();
+        let lines = BufReader::new(child.stdout.take().context("stdout is piped")?).lines();
+        Ok(Scanning { child, stdin, lines })
+    }
 }
 
 impl Enrolling {
@@ -139,5 +173,70 @@ impl Enrolling {
             bail!("gate enroll: {status}");
         }
         Ok(())
+    }
+}
+
+/// A `gate scan` that waits for codes.
+#[derive(Debug)]
+pub struct Scanning {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Scanning {
+    /// Process id, while it lives.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Sends one code without waiting for the answer.
+    ///
+    /// # Errors
+    /// If the process is gone.
+    pub async fn send(&mut self, code: &str) -> Result<()> {
+        let stdin = self.stdin.as_mut().context("standard input is closed")?;
+        stdin.write_all(format!("{code}\n").as_bytes()).await?;
+        stdin.flush().await?;
+        Ok(())
+    }
+
+    /// The next answer, or `None` at the end.
+    ///
+    /// # Errors
+    /// If it is silent for too long or prints something else than JSON.
+    pub async fn answer(&mut self) -> Result<Option<Value>> {
+        let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await.context("no answer")??;
+        line.map(|l| serde_json::from_str(&l).with_context(|| format!("not JSON: {l}"))).transpose()
+    }
+
+    /// Sends one code and waits for its answer.
+    ///
+    /// # Errors
+    /// As [`Self::send`] and [`Self::answer`], and if the process ends instead.
+    pub async fn scan(&mut self, code: &str) -> Result<Value> {
+        self.send(code).await?;
+        self.answer().await?.context("the gate ended instead of answering")
+    }
+
+    /// SIGKILL, and waits for the end. What it had answered can still be read.
+    ///
+    /// # Errors
+    /// If it cannot be waited for.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.child.kill().await?;
+        Ok(())
+    }
+
+    /// Closes standard input and waits for the end.
+    ///
+    /// # Errors
+    /// If it does not end in time.
+    pub async fn finish(mut self) -> Result<ExitStatus> {
+        self.stdin = None;
+        let ended =
+            tokio::time::timeout(PATIENCE, self.child.wait()).await.context("the gate does not end")?;
+        Ok(ended?)
     }
 }

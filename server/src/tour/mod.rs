@@ -6,6 +6,7 @@ pub mod gate;
 pub mod proxy;
 mod stage;
 mod story;
+pub mod venue;
 
 pub use stage::Stage;
 pub use story::{Tour, run};

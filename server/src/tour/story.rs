@@ -1,22 +1,14 @@
 //! The story: sell, enrol, cut, scan, mend, count.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use time::format_description::well_known::Rfc3339;
 
-use super::api::{Api, text};
+use super::api::Api;
 use super::gate::Gate;
 use super::proxy::Proxy;
 use super::stage::Stage;
+use super::venue::{self, Plan, Show};
 use crate::clock::{SharedClock, SharedRng};
-
-/// Pays always, whatever the simulated gateway's success rate.
-const ALWAYS: &str = "tok_always_succeeds";
-const PASSWORD: &str = "a-password-for-the-tour";
-/// Of the tour's supervisor.
-const PIN: &str = "246810";
 
 /// What a tour needs.
 #[derive(Debug)]
@@ -27,15 +19,6 @@ pub struct Tour {
     pub json: bool,
     pub clock: SharedClock,
     pub rng: SharedRng,
-}
-
-/// The event as the organizer made it.
-#[derive(Debug)]
-struct Show {
-    event: String,
-    ticket_type: String,
-    list: String,
-    gates: [String; 2],
 }
 
 /// A bought ticket.
@@ -57,8 +40,16 @@ pub async fn run(tour: Tour) -> Result<bool> {
     let started = tour.clock.monotonic();
 
     stage.scene("An organizer puts an event on sale");
-    let organizer = organizer(&tour, &api).await.context("signing in as an organizer")?;
-    let show = put_on_sale(&tour, &organizer, &stage).await.context("putting an event on sale")?;
+    let organizer = match &tour.account {
+        Some((email, password)) => venue::sign_in(&api, email, password).await,
+        None => venue::new_organizer(&api, &tour.rng).await,
+    }
+    .context("signing in as an organizer")?;
+    let now = tour.clock.now();
+    let title = format!("Tour of {}", now.date());
+    let plan = Plan { title: &title, capacity: 100, gates: &["North", "South"], reentry: true };
+    let show = venue::put_on_sale(&organizer, now, plan).await.context("putting an event on sale")?;
+    stage.say(&format!("“{title}”, 100 tickets at 25.00 + 1.50 EUR, two gates; event {}", show.event));
 
     stage.scene("Guests buy, and pay through the simulated gateway");
     let valid = buy(&tour, &api, &show).await?;
@@ -89,9 +80,10 @@ pub async fn run(tour: Tour) -> Result<bool> {
     let north = Gate::new("north", &folder.path, line_a.address());
     let south = Gate::new("south", &folder.path, line_b.address());
     for gate in [&north, &south] {
-        enroll(&organizer, &show, gate, &mut stage)
+        let (shown, digits) = venue::enroll(&organizer, &show, gate)
             .await
             .with_context(|| format!("enrolling {}", gate.name))?;
+        stage.check(&format!("{}: both sides show the digits {shown}", gate.name), shown == digits, &digits);
         gate.json(&["sync"]).await?;
         let status = gate.status().await?;
         stage.check(
@@ -246,109 +238,10 @@ fn key(tour: &Tour) -> String {
     tour.rng.uuid(tour.clock.as_ref()).to_string()
 }
 
-async fn organizer(tour: &Tour, api: &Api) -> Result<Api> {
-    let session = match &tour.account {
-        Some((email, password)) => {
-            let body = json!({ "email": email, "password": password });
-            api.post("/auth/v1/token?grant_type=password", body).await?
-        }
-        None => {
-            let email = format!("tour-{}@demo.example", hex::encode(tour.rng.bytes::<6>()));
-            let session =
-                api.post("/auth/v1/signup", json!({ "email": email, "password": PASSWORD })).await?;
-            let me = api.with_bearer(text(&session, "/access_token")?);
-            me.put("/organizer/profile", json!({ "name": "Tour", "contact_email": email })).await?;
-            session
-        }
-    };
-    Ok(api.with_bearer(text(&session, "/access_token")?))
-}
-
-async fn put_on_sale(tour: &Tour, organizer: &Api, stage: &Stage) -> Result<Show> {
-    let starts = tour.clock.now() + Duration::from_secs(3_600);
-    let title = format!("Tour of {}", starts.date());
-    let event = organizer
-        .post(
-            "/organizer/events/create",
-            json!({
-                "title": title, "category_id": "music", "venue_name": "Main hall", "city": "Berlin",
-                "time_zone": "Europe/Berlin", "currency": "EUR",
-                "starts_at": starts.format(&Rfc3339)?,
-                "ends_at": (starts + Duration::from_secs(4 * 3_600)).format(&Rfc3339)?,
-            }),
-        )
-        .await?;
-    let event = text(&event, "/event_id")?.to_owned();
-    let base = format!("/organizer/events/{event}");
-    let ticket_type = organizer
-        .post(
-            &format!("{base}/ticket-types"),
-            json!({
-                "name": "Standing", "price": { "amount_minor": 2_500, "currency": "EUR" },
-                "fee": { "amount_minor": 150, "currency": "EUR" },
-                "tax": { "rate_bp": 700, "inclusive": true }, "capacity": 100,
-            }),
-        )
-        .await?;
-    let list = organizer
-        .post(
-            &format!("{base}/lists"),
-            json!({ "name": "Entrance", "attendance": true, "multiple_entry": false, "reentry_after_exit": true }),
-        )
-        .await?;
-    let mut gates = Vec::new();
-    for name in ["North", "South"] {
-        let gate = organizer.post(&format!("{base}/gates"), json!({ "name": name })).await?;
-        gates.push(text(&gate, "/gate_id")?.to_owned());
-    }
-    organizer
-        .post(&format!("{base}/stewards"), json!({ "label": "Supervisor", "supervisor": true, "pin": PIN }))
-        .await?;
-    organizer.post(&format!("{base}/publish"), json!({})).await?;
-    stage.say(&format!("“{title}”, 100 tickets at 25.00 + 1.50 EUR, two gates; event {event}"));
-    Ok(Show {
-        ticket_type: text(&ticket_type, "/ticket_type_id")?.to_owned(),
-        list: text(&list, "/list_id")?.to_owned(),
-        gates: gates.try_into().expect("two gates were made"),
-        event,
-    })
-}
-
 async fn buy(tour: &Tour, api: &Api, show: &Show) -> Result<Bought> {
-    let booking = api
-        .post_once(
-            "/tickets/purchase",
-            &key(tour),
-            json!({
-                "event_id": show.event, "email": "guest@demo.example",
-                "items": [{ "ticket_type_id": show.ticket_type, "quantity": 1 }],
-                "payment": { "method": "simulated", "token": ALWAYS },
-            }),
-        )
-        .await
-        .context("buying a ticket")?;
-    Ok(Bought {
-        booking: text(&booking, "/booking_id")?.to_owned(),
-        secret: text(&booking, "/booking_secret")?.to_owned(),
-        code: text(&booking, "/tickets/0/code")?.to_owned(),
-        ticket: text(&booking, "/tickets/0/ticket_id")?.to_owned(),
-    })
-}
-
-async fn enroll(organizer: &Api, show: &Show, gate: &Gate, stage: &mut Stage) -> Result<()> {
-    let slots = format!("/organizer/events/{}/devices/slots", show.event);
-    let slot = organizer.post(&slots, json!({ "label": gate.name })).await?;
-    let enrolling = gate.enroll(text(&slot, "/link")?).await?;
-    let device = format!("/organizer/events/{}/devices/{}", show.event, text(&slot, "/slot_id")?);
-    let seen = organizer.get(&device).await?;
-    let digits = text(&seen, "/digits")?;
-    stage.check(
-        &format!("{}: both sides show the digits {}", gate.name, enrolling.digits),
-        digits == enrolling.digits,
-        digits,
-    );
-    organizer.post(&format!("{device}/confirm"), json!({ "digits": digits })).await?;
-    enrolling.finish().await
+    let bought = venue::buy(api, show, 1, &key(tour)).await?;
+    let ticket = bought.tickets.into_iter().next().context("one ticket was bought")?;
+    Ok(Bought { booking: bought.booking, secret: bought.secret, code: ticket.code, ticket: ticket.id })
 }
 
 /// A folder for the gates' data, gone at the end.
