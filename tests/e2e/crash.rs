@@ -14,7 +14,8 @@ const KILLS: usize = 200;
 const SEED: u64 = 0x005c_a9ed;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gate_killed_two_hundred_times_loses_no_answer_and_resumes_each_unshown_admission_once() -> Result<()> {
+async fn a_gate_killed_two_hundred_times_loses_no_answer_and_resumes_each_unshown_admission_once()
+-> Result<()> {
     println!("seed {SEED}");
     let mut rng = StdRng::seed_from_u64(SEED);
     let plan = Plan { title: "Crash", capacity: 5_000, gates: &["Door"], reentry: false };

@@ -134,7 +134,13 @@ async fn a_busy_evening_on_a_bad_line_loses_nothing_and_invents_nothing() -> Res
     for (gate, _) in &gates {
         let log = gate.json(&["log"]).await?;
         let answers = &answered[&gate.name];
-        ensure!(log.len() == answers.len(), "{}: {} logged, {} answered", gate.name, log.len(), answers.len());
+        ensure!(
+            log.len() == answers.len(),
+            "{}: {} logged, {} answered",
+            gate.name,
+            log.len(),
+            answers.len()
+        );
         for (entry, answer) in log.iter().zip(answers) {
             for field in ["log_no", "seq", "outcome", "kind", "ticket_id", "scanned_at"] {
                 ensure!(entry[field] == answer[field], "{}: {field} of {entry} is not {answer}", gate.name);

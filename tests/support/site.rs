@@ -48,7 +48,12 @@ impl Site {
     ///
     /// # Errors
     /// If enrolment fails.
-    pub async fn gate(&self, name: &str, seed: u64, shape: impl FnOnce(Gate) -> Gate) -> Result<(Gate, Proxy)> {
+    pub async fn gate(
+        &self,
+        name: &str,
+        seed: u64,
+        shape: impl FnOnce(Gate) -> Gate,
+    ) -> Result<(Gate, Proxy)> {
         let line = Proxy::open(self.server.address()?, seed).await?;
         let gate = shape(Gate::new(name, self.folder.path(), line.address()));
         let (shown, digits) = venue::enroll(&self.organizer, &self.show, &gate).await?;
