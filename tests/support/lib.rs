@@ -1,3 +1,2 @@
-//! What the tests stand on: real processes, real databases, a site with an organizer and gates.
+//! Test support.
 pub mod process;
-pub mod site;
