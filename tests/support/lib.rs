@@ -1,2 +1,3 @@
-//! Test support.
+//! What the tests stand on: real processes, real databases, a site with an organizer and gates.
 pub mod process;
+pub mod site;
