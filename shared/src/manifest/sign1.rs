@@ -6,7 +6,8 @@
 use super::docs::DocKind;
 use crate::bytes::sha256;
 use crate::cbor;
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use crate::ticket::keys::verify_strict;
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use minicbor::{Decoder, Encoder};
 
 /// Tag 18, array of four, the protected header's length and its fixed beginning `{1: -8, 4: h'…'}`.
@@ -85,8 +86,7 @@ pub fn verify<'b>(
         return Err(Sign1Error::UnknownKey);
     }
     let message = sig_structure(kind, &document[PROTECTED], parts.payload);
-    let signature = Signature::from_bytes(&parts.signature);
-    if candidates.any(|key| key.verify_strict(&message, &signature).is_ok()) {
+    if candidates.any(|key| verify_strict(key, &message, &parts.signature)) {
         Ok(parts.payload)
     } else {
         Err(Sign1Error::BadSignature)

@@ -1,11 +1,11 @@
 //! Signing a payload and reading a code's text. Whether a parsed code is *genuine* is asked of
 //! [`super::keys::KeyRing`], the only place that knows keys.
 
-use super::keys::kid_of;
+use super::keys::{kid_of, verify_strict};
 use super::{Malformed, PAYLOAD_LEN, Payload, base45};
 use crate::bytes::{Hash32, PublicKey, Signature64, sha256};
 use crate::ids::{EventId, OrganizerId};
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 
 /// Bytes of a code.
 pub const CODE_LEN: usize = PAYLOAD_LEN + 64;
@@ -97,11 +97,11 @@ pub fn text_hash(text: &str) -> Hash32 {
     sha256(b"", &[text.as_bytes()])
 }
 
-/// True if `key` signed this code for this event (strict verification, RFC 8032 with canonical points).
+/// True if `key` signed this code for this event.
 #[must_use]
 pub fn verifies(parsed: &Parsed, key: &VerifyingKey, organizer: OrganizerId, event: EventId) -> bool {
     let message = message(organizer, event, &parsed.payload.to_bytes());
-    key.verify_strict(&message, &Signature::from_bytes(&parsed.signature.0)).is_ok()
+    verify_strict(key, &message, &parsed.signature.0)
 }
 
 /// What the signature covers.

@@ -5,6 +5,7 @@ use super::{Malformed, Payload};
 use crate::bytes::{Hash32, Kid, PublicKey, sha256};
 use crate::ids::{EventId, OrganizerId};
 use crate::manifest::docs::{KeyList, KeyStatus};
+use ed25519_dalek::Signature;
 use std::collections::HashMap;
 
 pub use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
@@ -16,13 +17,23 @@ pub fn kid_of(key: &PublicKey) -> Kid {
     Kid([h.0[0], h.0[1], h.0[2], h.0[3]])
 }
 
-/// Parses a public key and refuses weak ones (small order), under which forged signatures exist.
+/// Parses a public key and refuses weak ones (small order), under which forged signatures exist, and second
+/// spellings of a point, under which one key would have two names.
 ///
 /// # Errors
-/// `None` if the bytes are no point of the curve or the point has small order.
+/// `None` if the bytes are not the canonical encoding of a point of the curve, or the point has small order.
 #[must_use]
 pub fn strong_key(key: &PublicKey) -> Option<VerifyingKey> {
-    VerifyingKey::from_bytes(&key.0).ok().filter(|k| !k.is_weak())
+    let parsed = VerifyingKey::from_bytes(&key.0).ok()?;
+    let canonical = parsed.to_edwards().compress().to_bytes() == key.0;
+    (canonical && !parsed.is_weak()).then_some(parsed)
+}
+
+/// The one way in which this product verifies Ed25519: strict (RFC 8032 with canonical encodings and no points of
+/// small order), so that a signature that one implementation accepts is accepted by all of them.
+#[must_use]
+pub fn verify_strict(key: &VerifyingKey, message: &[u8], signature: &[u8]) -> bool {
+    Signature::from_slice(signature).is_ok_and(|s| key.verify_strict(message, &s).is_ok())
 }
 
 /// Why a key list cannot be used.

@@ -4,7 +4,8 @@
 use crate::bytes::{Hash32, Nonce16, Nonce32, PublicKey, Signature64};
 use crate::ids::{DeviceId, EventId, OrganizerId};
 use crate::manifest::docs::{ManifestVersion, SignedTrustRoot};
-use minicbor::{Decode, Encode};
+use crate::manifest::trust::MAX_CHAIN;
+use minicbor::{Decode, Decoder, Encode};
 
 /// Media type of these bodies.
 pub const CBOR: &str = "application/cbor";
@@ -16,6 +17,15 @@ pub const MAX_RUN_BYTES: usize = 256 * 1024;
 pub const MAX_MANIFEST_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of a wait answer at most.
 pub const MAX_WAIT_BYTES: usize = 4 * 1024 * 1024;
+
+/// Reads at most [`MAX_CHAIN`] trust roots. Everything else in these bodies takes about the memory of its bytes; a
+/// list of millions of empty trust roots would take many times that, and nobody has authenticated it yet.
+fn chain<'b, C>(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Vec<SignedTrustRoot>, minicbor::decode::Error> {
+    match d.array()? {
+        Some(len) if len <= MAX_CHAIN as u64 => (0..len).map(|_| d.decode_with(ctx)).collect(),
+        _ => Err(minicbor::decode::Error::message("too many trust roots")),
+    }
+}
 
 /// How a device names its slot and proves that the organizer invited it.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -96,7 +106,7 @@ pub enum EnrollAnswer {
         #[n(1)]
         server_nonce: Nonce32,
         /// All trust roots of the organizer from version 1 on.
-        #[n(2)]
+        #[cbor(n(2), decode_with = "chain")]
         trust_roots: Vec<SignedTrustRoot>,
     },
     /// To reveal and poll: the organizer has not confirmed yet.
@@ -169,7 +179,7 @@ pub enum ManifestBody {
 #[cbor(map)]
 pub struct ManifestAnswer {
     /// Trust roots newer than the gate's, in order.
-    #[n(0)]
+    #[cbor(n(0), decode_with = "chain")]
     pub trust_roots: Vec<SignedTrustRoot>,
     /// Signed key list.
     #[cbor(n(1), with = "minicbor::bytes")]
