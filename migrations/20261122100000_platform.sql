@@ -123,6 +123,7 @@ create table users (
   email_confirmed_at timestamptz,
   role text not null default 'user' check (role in ('user', 'organizer', 'admin')),
   user_metadata jsonb not null default '{}' check (jsonb_typeof(user_metadata) = 'object'),
+  constraint users_metadata_size check (octet_length(user_metadata::text) <= 4096), -- it stands in every access token
   created_at timestamptz not null,
   updated_at timestamptz not null,
   last_sign_in_at timestamptz
@@ -163,6 +164,16 @@ call platform_table('refresh_tokens',
   'nullif(current_setting(''app.org'', true), '''') is null
    and (nullif(current_setting(''app.user'', true), '''') is null
         or user_id = nullif(current_setting(''app.user'', true), '''')::uuid)');
+
+-- Who tried what lately: the moments within a window, by the hash of what is limited and whom.
+-- Losing it costs nothing, hence unlogged: an attempt waits for no disk.
+create unlogged table rate_limits (
+  key bytea primary key check (length(key) = 32),
+  attempts timestamptz[] not null,
+  last_at timestamptz not null
+);
+create index rate_limits_last on rate_limits (last_at);
+call platform_table('rate_limits', 'nullif(current_setting(''app.org'', true), '''') is null');
 
 -- Finding the organizer ------------------------------------------------------------------------
 

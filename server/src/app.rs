@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::AccessTokens;
+use crate::auth::{AccessTokens, Passwords};
 use crate::clock::{SharedClock, SharedRng};
 use crate::config::Config;
 use crate::keys::MasterKey;
@@ -36,6 +36,7 @@ pub struct App {
     pub rng: SharedRng,
     pub master_key: MasterKey,
     pub tokens: AccessTokens,
+    pub passwords: Passwords,
     pub heartbeats: Heartbeats,
     pub database_status: StatusSince,
     /// Cancelled when the server stops: long polls and streams end, jobs finish their step.
@@ -58,6 +59,7 @@ impl AppState {
         let in_flight = Arc::new(Semaphore::new(config.http.max_in_flight));
         Ok(Self(Arc::new(App {
             heartbeats: Heartbeats::new(Arc::clone(&clock)),
+            passwords: Passwords::new(rng.clone()),
             database_status: StatusSince::default(),
             stopping: CancellationToken::new(),
             config,

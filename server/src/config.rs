@@ -29,8 +29,22 @@ pub struct Config {
     /// A `tracing` filter.
     pub log: String,
     pub hold_minutes: u32,
+    pub auth: AuthConfig,
     pub gateway: GatewayConfig,
     pub http: HttpConfig,
+}
+
+/// Accounts.
+#[derive(Debug, Clone)]
+pub struct AuthConfig {
+    /// New addresses count as confirmed without a mail. Always so in development.
+    pub autoconfirm: bool,
+    /// Attempts to sign in, for each account and each client address.
+    pub logins_per_minute: u32,
+    /// New accounts of each client address.
+    pub signups_per_minute: u32,
+    /// How long after its use a refresh token may be sent again by who lost the answer.
+    pub refresh_grace: Duration,
 }
 
 /// The simulated payment gateway.
@@ -171,6 +185,18 @@ static SETTINGS: &[Setting] = settings! {
         => log_filter;
     "hold_minutes" = "15", "how long an unpaid booking keeps its places"
         => |c, v| { put(&mut c.hold_minutes, v, "a number of minutes")?; within(c.hold_minutes, 1, 1_440) };
+    "auth.autoconfirm" = "false", "new addresses count as confirmed without a mail; always so with dev"
+        => |c, v| put(&mut c.auth.autoconfirm, v, "true or false");
+    "auth.logins_per_minute" = "5", "attempts to sign in, for each account and each client address"
+        => |c, v| { put(&mut c.auth.logins_per_minute, v, "a number")?; within(c.auth.logins_per_minute, 1, 1_000) };
+    "auth.signups_per_minute" = "20", "new accounts of each client address; thirty times as many with dev"
+        => |c, v| { put(&mut c.auth.signups_per_minute, v, "a number")?; within(c.auth.signups_per_minute, 1, 1_000) };
+    "auth.refresh_grace_secs" = "0", "how long a used refresh token may be sent again without ending its session"
+        => |c, v| {
+            let secs: u64 = parse(v, "a number of seconds")?;
+            c.auth.refresh_grace = Duration::from_secs(secs);
+            within(secs, 0, 60)
+        };
     "gateway.seed" = "", "simulated gateway: seed of its outcomes; without it every run differs"
         => |c, v| { c.gateway.seed = optional(v).map(|v| parse(&v, "a number")).transpose()?; Ok(()) };
     "gateway.success_rate" = "0.9", "simulated gateway: share of payments that succeed, 0 to 1"
@@ -328,6 +354,12 @@ impl Config {
             dev: false,
             log: String::new(),
             hold_minutes: 0,
+            auth: AuthConfig {
+                autoconfirm: false,
+                logins_per_minute: 0,
+                signups_per_minute: 0,
+                refresh_grace: Duration::ZERO,
+            },
             gateway: GatewayConfig { seed: None, success_rate: 0.0, latency_ms: 0 },
             http: HttpConfig {
                 body_limit: 0,

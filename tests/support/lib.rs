@@ -1,6 +1,2 @@
-//! What the tests stand on: real processes, real databases, a site with an organizer and gates.
-
-pub mod db;
+//! Test support.
 pub mod process;
-pub mod server;
-pub mod site;

@@ -12,6 +12,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::jose;
@@ -45,6 +46,9 @@ pub struct Claims {
     pub role: String,
     pub session_id: Uuid,
     pub aal: String,
+    /// How the session began.
+    #[serde(default)]
+    pub amr: Value,
     #[serde(default)]
     pub app_metadata: AppMetadata,
     #[serde(default)]
@@ -68,6 +72,8 @@ pub struct Subject<'a> {
     pub email: &'a str,
     pub role: &'a str,
     pub session_id: Uuid,
+    /// When the session began.
+    pub signed_in_at: OffsetDateTime,
     pub user_metadata: Value,
 }
 
@@ -150,6 +156,7 @@ impl AccessTokens {
             role: AUDIENCE.to_owned(),
             session_id: subject.session_id,
             aal: "aal1".to_owned(),
+            amr: json!([{ "method": "password", "timestamp": subject.signed_in_at.unix_timestamp() }]),
             app_metadata: AppMetadata { role: subject.role.to_owned(), provider: "email".to_owned() },
             user_metadata: subject.user_metadata.clone(),
         };

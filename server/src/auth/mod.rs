@@ -1,6 +1,12 @@
-//! Who is calling: access tokens and the keys that sign them. Routes are in `http::auth`.
+//! Who is calling: access tokens and the keys that sign them, refresh tokens, passwords, limits on
+//! attempts. Routes are in `http::gotrue`, extractors in `http::auth`.
 
 pub mod access_token;
 pub mod jose;
+pub mod limit;
+pub mod password;
+pub mod refresh_token;
 
 pub use access_token::{AccessTokens, Claims, TokenError, verify_access_token};
+pub use password::Passwords;
+pub use refresh_token::RefreshToken;

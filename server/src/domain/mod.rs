@@ -1,9 +1,5 @@
-//! Decisions that only the server makes: prices, states, windows, entries. No SQL, no HTTP, no clock.
+//! Transitions and decisions that only the server makes. Knows neither axum nor sqlx: time, chance and
+//! rows come in as arguments.
 
-pub mod booking;
-pub mod catalog;
-pub mod keys;
-pub mod ledger;
-pub mod pricing;
-pub mod text;
-pub mod ticket;
+pub mod account;
+pub mod device;

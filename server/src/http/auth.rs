@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::error::ApiError;
 use crate::app::AppState;
 use crate::auth::{TokenError, verify_access_token};
+pub use crate::domain::account::PlatformRole;
 use crate::store::member::{self, OrgRole};
 
 pub const BOOKING_SECRET: HeaderName = HeaderName::from_static("booking-secret");
@@ -44,13 +45,6 @@ pub struct Guest {
     pub organizer_id: Uuid,
     /// SHA-256 of the secret's text.
     pub secret_hash: [u8; 32],
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PlatformRole {
-    User,
-    Organizer,
-    Admin,
 }
 
 impl Caller {
@@ -186,11 +180,7 @@ async fn user(app: &AppState, authorization: &str) -> Result<User, ApiError> {
         TokenError::Keys(cause) => ApiError::from(cause),
         other => ApiError::unauthorized("invalid_token", "the access token is not valid").with_cause(other),
     })?;
-    let role = match claims.app_metadata.role.as_str() {
-        "admin" => PlatformRole::Admin,
-        "organizer" => PlatformRole::Organizer,
-        _ => PlatformRole::User,
-    };
+    let role = PlatformRole::from_word(&claims.app_metadata.role);
     Ok(User { user_id: claims.sub, email: claims.email, role, session_id: claims.session_id })
 }
 

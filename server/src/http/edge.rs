@@ -19,6 +19,9 @@ use super::error::ApiError;
 use crate::app::AppState;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const API_VERSION: HeaderName = HeaderName::from_static("x-supabase-api-version");
+/// The version of GoTrue's API that brought its newer form of errors.
+pub(super) const ERRORS_2024: &str = "2024-01-01";
 
 tokio::task_local! {
     static CURRENT: Current;
@@ -27,12 +30,39 @@ tokio::task_local! {
 #[derive(Clone)]
 struct Current {
     request_id: Arc<str>,
-    gotrue: bool,
+    form: ErrorForm,
 }
 
-/// (id of the running request, whether it wants GoTrue's form of errors).
-pub(super) fn current() -> (String, bool) {
-    CURRENT.try_with(|c| (c.request_id.to_string(), c.gotrue)).unwrap_or_default()
+/// In which form a request is told of errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum ErrorForm {
+    /// RFC 9457.
+    #[default]
+    Problem,
+    /// GoTrue's: `{code: 400, error_code, msg}`.
+    GoTrue,
+    /// GoTrue's since its API version 2024-01-01: `{code: "…", message}`.
+    GoTrue2024,
+}
+
+impl ErrorForm {
+    fn of(request: &Request) -> Self {
+        if !request.uri().path().starts_with("/auth/v1/") {
+            return Self::Problem;
+        }
+        // A date, so later versions compare greater.
+        let version = request.headers().get(&API_VERSION).and_then(|v| v.to_str().ok());
+        if version.is_some_and(|v| v.len() == 10 && v >= ERRORS_2024) {
+            Self::GoTrue2024
+        } else {
+            Self::GoTrue
+        }
+    }
+}
+
+/// (id of the running request, its form of errors).
+pub(super) fn current() -> (String, ErrorForm) {
+    CURRENT.try_with(|c| (c.request_id.to_string(), c.form)).unwrap_or_default()
 }
 
 /// Who is at the other end, as far as the network tells.
@@ -82,11 +112,11 @@ impl<S: Send + Sync> FromRequestParts<S> for InFlight {
 /// The outermost layer.
 pub(super) async fn edge(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
     let request_id = request_id(&app, request.headers());
-    let gotrue = request.uri().path().starts_with("/auth/v1/");
+    let form = ErrorForm::of(&request);
     let route =
         request.extensions().get::<MatchedPath>().map_or("-".to_owned(), |path| path.as_str().to_owned());
     let span = tracing::info_span!("request", id = %request_id, method = %request.method(), route);
-    let current = Current { request_id: Arc::from(request_id.as_str()), gotrue };
+    let current = Current { request_id: Arc::from(request_id.as_str()), form };
     let started = app.clock.monotonic();
     let client = client(&app, &request);
     request.extensions_mut().insert(client);

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::edge;
+use super::edge::{self, ErrorForm};
 use crate::store;
 
 /// A refusal, on its way to the client.
@@ -254,12 +254,22 @@ impl IntoResponse for ApiError {
             Some(cause) => tracing::info!(status = status.as_u16(), code = &*code, "refused: {cause:#}"),
             None => tracing::debug!(status = status.as_u16(), code = &*code, "refused"),
         }
-        let (request_id, gotrue) = edge::current();
-        let mut response = if gotrue {
-            let body = json!({
-                "code": status.as_u16(), "error_code": code, "msg": detail, "request_id": request_id,
-            });
-            (status, Json(body)).into_response()
+        let (request_id, form) = edge::current();
+        let mut response = if form != ErrorForm::Problem {
+            let (code, message) = (gotrue_code(&code), gotrue_message(&detail, &errors));
+            let mut body = match form {
+                ErrorForm::GoTrue2024 => json!({ "code": code, "message": message }),
+                _ => json!({ "code": status.as_u16(), "error_code": code, "msg": message }),
+            };
+            if let Some(members) = body.as_object_mut() {
+                members.extend(extra.unwrap_or_default());
+                members.insert("request_id".to_owned(), request_id.into());
+            }
+            let mut response = (status, Json(body)).into_response();
+            if form == ErrorForm::GoTrue2024 {
+                response.headers_mut().insert(edge::API_VERSION, HeaderValue::from_static(edge::ERRORS_2024));
+            }
+            response
         } else {
             let problem = Problem {
                 kind: format!("urn:hvflvspot:problem:{code}"),
@@ -290,4 +300,25 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+/// GoTrue's own word for what also happens elsewhere.
+fn gotrue_code(code: &str) -> &str {
+    match code {
+        "internal_error" | "database_unavailable" | "overloaded" => "unexpected_failure",
+        "invalid_body" | "invalid_fields" | "invalid_query" => "validation_failed",
+        "malformed_json" => "bad_json",
+        "rate_limited" => "over_request_rate_limit",
+        "timeout" => "request_timeout",
+        "try_again" => "conflict",
+        other => other,
+    }
+}
+
+/// GoTrue has no list of fields: the message names them.
+fn gotrue_message(detail: &str, errors: &[FieldError]) -> String {
+    errors.iter().fold(detail.to_owned(), |text, e| match e.field.as_str() {
+        "" => format!("{text}: {}", e.message),
+        field => format!("{text}: {field}: {}", e.message),
+    })
 }

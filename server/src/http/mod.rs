@@ -14,11 +14,13 @@ pub mod auth;
 pub mod edge;
 pub mod error;
 pub mod extract;
+pub mod gotrue;
 pub mod health;
 pub mod openapi;
 pub mod page;
 pub mod router;
 pub mod serve;
+pub mod whoami;
 
 pub use auth::{Caller, Member};
 pub use edge::{Client, InFlight};

@@ -12,13 +12,16 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::error::ApiError;
-use super::{auth, edge, health, openapi};
+use super::{auth, edge, gotrue, health, openapi, whoami};
 use crate::app::AppState;
 use crate::config::HttpConfig;
 
 /// Every area's routes. Add yours here.
 pub fn api() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(openapi::base()).merge(health::routes())
+    OpenApiRouter::with_openapi(openapi::base())
+        .merge(gotrue::routes())
+        .merge(health::routes())
+        .merge(whoami::routes())
 }
 
 /// The whole server.
@@ -84,8 +87,8 @@ fn cors(config: &HttpConfig) -> CorsLayer {
             // supabase-js sends these.
             HeaderName::from_static("apikey"),
             HeaderName::from_static("x-client-info"),
-            HeaderName::from_static("x-supabase-api-version"),
+            edge::API_VERSION,
         ])
-        .expose_headers([edge::REQUEST_ID, header::RETRY_AFTER, header::ETAG])
+        .expose_headers([edge::REQUEST_ID, header::RETRY_AFTER, header::ETAG, edge::API_VERSION])
         .max_age(std::time::Duration::from_secs(3_600))
 }

@@ -16,3 +16,16 @@ pub async fn remove_ended_sessions(conn: &mut PgConnection, now: OffsetDateTime)
     .await?;
     Ok(done.rows_affected())
 }
+
+/// Removes up to 10,000 counts of attempts that nobody added to for an hour, the longest window of any
+/// limit. Returns how many.
+pub async fn remove_old_attempts(conn: &mut PgConnection, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "delete from rate_limits where key in (
+           select key from rate_limits where last_at < $1 order by last_at limit 10000 for update skip locked)",
+        now - Duration::hours(1),
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,127 @@
+//! Limits on attempts: so many within a window, for each account and each client address.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+
+use crate::clock::Clock;
+use crate::store::{Db, Tx, limits};
+
+/// So many attempts within a window.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// What is limited; part of the key.
+    pub name: &'static str,
+    pub max: u32,
+    /// An hour at most: older attempts are forgotten.
+    pub window: Duration,
+}
+
+/// Whom a limit counts.
+#[derive(Debug, Clone, Copy)]
+pub enum Whom<'a> {
+    /// By address, in whatever case; the account need not exist.
+    Account(&'a str),
+    Client(IpAddr),
+}
+
+/// Counted attempts, to take back where they turn out to be none.
+#[derive(Debug)]
+pub struct Counted {
+    keys: Vec<[u8; 32]>,
+    at: OffsetDateTime,
+}
+
+/// Why an attempt may not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("too many attempts")]
+    TooMany { retry_after: Duration },
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl Limit {
+    pub fn per_minute(name: &'static str, max: u32) -> Self {
+        Self { name, max, window: Duration::from_secs(60) }
+    }
+
+    /// Counts an attempt of each if every one of them has room, else of none. At once: what the request
+    /// does later changes nothing. The callers of one limit name clients and accounts in one order, so
+    /// that two attempts cannot wait for each other.
+    pub async fn attempt(self, db: &Db, clock: &dyn Clock, whom: &[Whom<'_>]) -> Result<Counted, Refused> {
+        // As the database keeps it, so that the attempt is found again.
+        let now = clock.now();
+        let at = now.replace_nanosecond(now.microsecond() * 1_000).unwrap_or(now);
+        let window = time::Duration::new(self.window.as_secs().cast_signed(), 0);
+        let mut counted = Counted { keys: Vec::with_capacity(whom.len()), at };
+        let mut tx = db.platform().await?;
+        for one in whom {
+            let key = self.key(*one);
+            if let Some(wait) = limits::attempt(&mut tx, &key, self.max, window, at).await? {
+                return Err(Refused::TooMany { retry_after: wait.unsigned_abs() });
+            }
+            counted.keys.push(key);
+        }
+        tx.commit().await?;
+        Ok(counted)
+    }
+
+    fn key(self, whom: Whom<'_>) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(b"hvflvspot/rate-limit/v1\0");
+        hash.update(self.name.as_bytes());
+        match whom {
+            Whom::Account(email) => {
+                hash.update(b"\0account\0");
+                hash.update(email.to_lowercase().as_bytes());
+            }
+            Whom::Client(addr) => {
+                hash.update(b"\0client\0");
+                hash.update(network(addr));
+            }
+        }
+        hash.finalize().into()
+    }
+}
+
+impl Counted {
+    /// The `nth` of those counted was none after all, as of a client that proved to know the password.
+    pub async fn take_back(&self, tx: &mut Tx, nth: usize) -> Result<(), sqlx::Error> {
+        match self.keys.get(nth) {
+            Some(key) => limits::take_back(tx, key, self.at).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// One client: an IPv4 address, or the 64 bits of an IPv6 network, whose host part is everybody's to choose.
+fn network(addr: IpAddr) -> Vec<u8> {
+    match addr.to_canonical() {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets()[..8].to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_count_in_any_case_and_ipv6_by_network() {
+        let limit = Limit::per_minute("login", 5);
+        let key = |text: &str| limit.key(Whom::Client(text.parse().unwrap()));
+        assert_eq!(limit.key(Whom::Account("A@b.de")), limit.key(Whom::Account("a@B.de")));
+        assert_ne!(limit.key(Whom::Account("a@b.de")), limit.key(Whom::Account("c@b.de")));
+        assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:2"));
+        assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
+        assert_eq!(key("::ffff:10.0.0.1"), key("10.0.0.1"));
+        assert_ne!(key("10.0.0.1"), key("10.0.0.2"));
+        assert_ne!(
+            key("10.0.0.1"),
+            Limit::per_minute("signup", 5).key(Whom::Client("10.0.0.1".parse().unwrap()))
+        );
+    }
+}

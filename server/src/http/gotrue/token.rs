@@ -1,0 +1,189 @@
+//! Sessions: by password, and by the refresh token of the one before.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde::Deserialize;
+use time::OffsetDateTime;
+use utoipa::IntoParams;
+
+use super::super::edge::Client;
+use super::super::error::ApiError;
+use super::super::extract::{ApiJson, ApiQuery};
+use super::shape::SessionJson;
+use super::{Credentials, GoTrueError, bad_request, logins, user_agent};
+use crate::app::{App, AppState};
+use crate::auth::RefreshToken;
+use crate::auth::access_token::Subject;
+use crate::auth::limit::Whom;
+use crate::domain::account::{Email, Password, REFRESH_IDLE, SESSION_MAX};
+use crate::store::Tx;
+use crate::store::sessions::{self, Ending, NewSession, Session, Token};
+use crate::store::users::{self, User};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct TokenQuery {
+    /// `password` or `refresh_token`.
+    grant_type: Option<String>,
+}
+
+/// Opens a session by `{email, password}`, or goes on with one by `{refresh_token}`.
+///
+/// A refresh token is good for one use. Using a used one ends the session, because one of its two users
+/// has stolen it.
+#[utoipa::path(
+    post, path = "/auth/v1/token", tag = "accounts", params(TokenQuery), request_body = Credentials,
+    responses(
+        (status = 200, body = SessionJson),
+        (status = 400, description = "`invalid_credentials`, `email_not_confirmed`, `refresh_token_not_found`, \
+            `refresh_token_already_used`, `session_expired`, `validation_failed`, `bad_json`", body = GoTrueError),
+        (status = 429, description = "`over_request_rate_limit`, with Retry-After", body = GoTrueError),
+    ),
+)]
+pub(super) async fn token(
+    State(app): State<AppState>,
+    client: Client,
+    headers: HeaderMap,
+    ApiQuery(query): ApiQuery<TokenQuery>,
+    ApiJson(body): ApiJson<Credentials>,
+) -> Result<Json<SessionJson>, ApiError> {
+    match query.grant_type.as_deref() {
+        Some("password") => {
+            let (Some(email), Some(password)) = (&body.email, &body.password) else {
+                return Err(bad_request("validation_failed", "missing email or password"));
+            };
+            by_password(&app, client, email, password, user_agent(&headers)).await.map(Json)
+        }
+        Some("refresh_token") => {
+            let text = body.refresh_token.filter(|text| !text.is_empty());
+            let presented = text.ok_or_else(|| bad_request("validation_failed", "refresh_token required"))?;
+            by_refresh_token(&app, &RefreshToken::presented(presented)).await.map(Json)
+        }
+        _ => Err(bad_request("validation_failed", "unsupported_grant_type")),
+    }
+}
+
+async fn by_password(
+    app: &App,
+    client: Client,
+    email: &str,
+    password: &Password,
+    user_agent: Option<&str>,
+) -> Result<SessionJson, ApiError> {
+    let wrong = || bad_request("invalid_credentials", "Invalid login credentials");
+    let whom = [Whom::Client(client.addr), Whom::Account(email.trim())];
+    let counted = logins(app).attempt(&app.db, &*app.clock, &whom).await?;
+    // What cannot be an address has no account. It is looked for all the same, to take as long.
+    let email = Email::parse(email).map_or_else(|_| String::new(), |email| email.as_str().to_owned());
+    let mut tx = app.db.platform().await?;
+    let user = users::by_email(&mut tx, &email).await?;
+    tx.commit().await?;
+    // No connection is held while the password waits in line.
+    let stored = user.as_ref().and_then(|user| user.secret.0.as_deref());
+    if !app.passwords.verify(password, stored).await? {
+        return Err(wrong());
+    }
+    let user = user.ok_or_else(wrong)?;
+    if user.email_confirmed_at.is_none() {
+        return Err(bad_request("email_not_confirmed", "Email not confirmed"));
+    }
+    let now = app.clock.now();
+    let mut tx = app.db.user(user.id).await?;
+    let user = users::signed_in(&mut tx, user.id, &user.secret, now).await?.ok_or_else(wrong)?;
+    let session = open_session(app, &mut tx, &user, user_agent, now).await?;
+    // Many people share an address; only wrong passwords count against it. The account's own count stays.
+    counted.take_back(&mut tx, 0).await?;
+    tx.commit().await?;
+    Ok(session)
+}
+
+async fn by_refresh_token(app: &App, presented: &RefreshToken) -> Result<SessionJson, ApiError> {
+    let unknown = || bad_request("refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found");
+    let now = app.clock.now();
+    let hash = presented.hash();
+    let successor = presented.successor(&app.master_key);
+    let mut tx = app.db.platform().await?;
+    let seen = sessions::token(&mut tx, &hash).await?.ok_or_else(unknown)?;
+    let Some(session) = sessions::lock_live(&mut tx, seen.session_id, now).await? else {
+        return Err(match seen.used_at {
+            Some(_) => already_used(),
+            None => bad_request("session_expired", "Invalid Refresh Token: Session Expired or Signed Out"),
+        });
+    };
+    let exchanged = sessions::exchange(&mut tx, &hash, &successor.hash(), now + REFRESH_IDLE, now).await?;
+    if !exchanged && !is_repetition(app, &mut tx, &seen, &hash, now).await? {
+        if seen.used_at.is_none() && seen.expires_at <= now {
+            return Err(bad_request("session_expired", "Invalid Refresh Token: Expired"));
+        }
+        sessions::revoke(&mut tx, seen.user_id, Ending::This(session.id), now).await?;
+        tx.commit().await?;
+        tracing::warn!(session = %session.id, "a used refresh token came again: the session has been ended");
+        return Err(already_used());
+    }
+    let user = users::by_id(&mut tx, seen.user_id).await?.ok_or_else(unknown)?;
+    let reply = issue(app, &user, session, &successor, now)?;
+    tx.commit().await?;
+    Ok(reply)
+}
+
+/// True if a token that turned out to be used may be answered like the first time: nobody has used its
+/// successor, and either it was unused when this request looked (the other one cannot have been answered
+/// before this one was sent), or the operator's grace has not passed.
+async fn is_repetition(
+    app: &App,
+    tx: &mut Tx,
+    seen: &Token,
+    hash: &[u8; 32],
+    now: OffsetDateTime,
+) -> Result<bool, ApiError> {
+    let Some(token) = sessions::token(tx, hash).await? else { return Ok(false) };
+    let Some(used_at) = token.used_at else { return Ok(false) };
+    let raced = seen.used_at.is_none();
+    let within_grace = now - used_at < app.config.auth.refresh_grace;
+    Ok(!token.successor_used && (raced || within_grace))
+}
+
+fn already_used() -> ApiError {
+    bad_request("refresh_token_already_used", "Invalid Refresh Token: Already Used")
+}
+
+/// A new session of a user who has just proved who it is.
+pub(super) async fn open_session(
+    app: &App,
+    tx: &mut Tx,
+    user: &User,
+    user_agent: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<SessionJson, ApiError> {
+    let token = RefreshToken::first(&app.rng);
+    let new = NewSession {
+        id: app.rng.uuid(&*app.clock),
+        user_id: user.id,
+        not_after: now + SESSION_MAX,
+        user_agent,
+        token_hash: &token.hash(),
+        token_expires_at: now + REFRESH_IDLE,
+    };
+    let session = sessions::open(tx, &new, now).await?;
+    issue(app, user, session, &token, now)
+}
+
+fn issue(
+    app: &App,
+    user: &User,
+    session: Session,
+    refresh_token: &RefreshToken,
+    now: OffsetDateTime,
+) -> Result<SessionJson, ApiError> {
+    let subject = Subject {
+        user_id: user.id,
+        email: &user.email,
+        role: user.role.as_str(),
+        session_id: session.id,
+        signed_in_at: session.created_at,
+        user_metadata: user.user_metadata.clone(),
+    };
+    let access_token = app.tokens.issue(&subject).map_err(ApiError::internal)?;
+    Ok(SessionJson::new(access_token, refresh_token, user, now))
+}

@@ -1,0 +1,167 @@
+//! The account itself: read it, change address, password, metadata.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::super::edge::Client;
+use super::super::error::ApiError;
+use super::super::extract::ApiJson;
+use super::bearer::SignedIn;
+use super::shape::UserJson;
+use super::{
+    GoTrueError, autoconfirm, bad_request, invalid_email, logins, metadata_or_database, new_metadata,
+    new_password,
+};
+use crate::app::{App, AppState};
+use crate::auth::limit::Whom;
+use crate::domain::account::{Email, MIN_ADMIN_PASSWORD, MIN_PASSWORD, Password, PlatformRole, RECENT};
+use crate::store;
+use crate::store::sessions::{self, Ending};
+use crate::store::users::{self, Changes};
+
+/// What to change; further members are ignored.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct UserChanges {
+    email: Option<String>,
+    #[schema(value_type = Option<String>)]
+    password: Option<Password>,
+    /// Needed for a new address or password when the session is older than a day.
+    #[schema(value_type = Option<String>)]
+    current_password: Option<Password>,
+    phone: Option<String>,
+    /// Members to set in the user's metadata; null removes one.
+    #[schema(value_type = Option<Object>)]
+    data: Option<Map<String, Value>>,
+}
+
+/// The signed-in account.
+#[utoipa::path(
+    get, path = "/auth/v1/user", tag = "accounts", security(("bearer" = [])),
+    responses(
+        (status = 200, body = UserJson),
+        (status = 401, description = "`no_authorization`, `bad_jwt`, `session_not_found`", body = GoTrueError),
+    ),
+)]
+pub(super) async fn read(signed_in: SignedIn) -> Json<UserJson> {
+    Json(UserJson::of(&signed_in.user))
+}
+
+/// Changes the signed-in account. A new password ends all of its other sessions.
+#[utoipa::path(
+    put, path = "/auth/v1/user", tag = "accounts", security(("bearer" = [])), request_body = UserChanges,
+    responses(
+        (status = 200, body = UserJson),
+        (status = 400, description = "`validation_failed`, `reauthentication_needed`, `invalid_credentials`", body = GoTrueError),
+        (status = 401, description = "`no_authorization`, `bad_jwt`, `session_not_found`", body = GoTrueError),
+        (status = 422, description = "`weak_password`, `same_password`, `email_exists`, `email_change_unavailable`", body = GoTrueError),
+        (status = 429, description = "`over_request_rate_limit`, with Retry-After", body = GoTrueError),
+    ),
+)]
+pub(super) async fn change(
+    State(app): State<AppState>,
+    client: Client,
+    signed_in: SignedIn,
+    ApiJson(body): ApiJson<UserChanges>,
+) -> Result<Json<UserJson>, ApiError> {
+    let user = &signed_in.user;
+    if body.phone.is_some_and(|phone| !phone.is_empty()) {
+        return Err(bad_request("phone_provider_disabled", "Phone numbers are not kept here"));
+    }
+    let email = body
+        .email
+        .as_deref()
+        .map(|text| Email::parse(text).map_err(invalid_email))
+        .transpose()?
+        .filter(|email| email.as_str() != user.email);
+    if email.is_some() && !autoconfirm(&app) {
+        return Err(ApiError::unprocessable(
+            "email_change_unavailable",
+            "A new address needs a confirmation mail, and this server sends none",
+        ));
+    }
+    if email.is_some() || body.password.is_some() {
+        prove(&app, client, &signed_in, body.current_password.as_ref()).await?;
+    }
+    let password_hash = match &body.password {
+        Some(_) => Some(hash_new(&app, &signed_in, email.as_ref(), body.password.as_ref()).await?),
+        None => None,
+    };
+    let (removed, set): (Map<_, _>, Map<_, _>) =
+        new_metadata(body.data)?.into_iter().partition(|(_, value)| value.is_null());
+    let remove: Vec<String> = removed.into_iter().map(|(name, _)| name).collect();
+    let set = Value::Object(set);
+    let changes = Changes {
+        email: email.as_ref().map(Email::as_str),
+        password_hash: password_hash.as_deref(),
+        set: Some(&set),
+        remove: &remove,
+    };
+
+    let now = app.clock.now();
+    let mut tx = app.db.user(user.id).await?;
+    let changed = users::change(&mut tx, user.id, &user.secret, &changes, now).await.map_err(|e| {
+        if store::is_unique_violation(&e, "users_email") {
+            ApiError::unprocessable(
+                "email_exists",
+                "A user with this email address has already been registered",
+            )
+        } else {
+            metadata_or_database(e)
+        }
+    })?;
+    let Some(changed) = changed else {
+        return Err(ApiError::conflict("conflict", "The password was changed at the same time"));
+    };
+    if password_hash.is_some() {
+        sessions::revoke(&mut tx, user.id, Ending::AllBut(signed_in.session.id), now).await?;
+    }
+    tx.commit().await?;
+    Ok(Json(UserJson::of(&changed)))
+}
+
+/// An access token alone, perhaps a stolen one, must not take the account over: the session is young, or
+/// the password is told once more.
+async fn prove(
+    app: &App,
+    client: Client,
+    signed_in: &SignedIn,
+    current: Option<&Password>,
+) -> Result<(), ApiError> {
+    let Some(current) = current else {
+        if app.clock.now() - signed_in.session.created_at < RECENT {
+            return Ok(());
+        }
+        return Err(bad_request(
+            "reauthentication_needed",
+            "Sign in again, or send current_password, to change address or password",
+        ));
+    };
+    let whom = [Whom::Client(client.addr), Whom::Account(&signed_in.user.email)];
+    logins(app).attempt(&app.db, &*app.clock, &whom).await?;
+    match app.passwords.verify(current, signed_in.user.secret.0.as_deref()).await? {
+        true => Ok(()),
+        false => Err(bad_request("invalid_credentials", "The current password is wrong")),
+    }
+}
+
+async fn hash_new(
+    app: &App,
+    signed_in: &SignedIn,
+    email: Option<&Email>,
+    password: Option<&Password>,
+) -> Result<String, ApiError> {
+    let user = &signed_in.user;
+    let own = Email::parse(&user.email).map_err(ApiError::internal)?;
+    let at_least = if user.role == PlatformRole::Admin { MIN_ADMIN_PASSWORD } else { MIN_PASSWORD };
+    let password = new_password(password, email.unwrap_or(&own), at_least)?;
+    if app.passwords.verify(password, user.secret.0.as_deref()).await? {
+        return Err(ApiError::unprocessable(
+            "same_password",
+            "New password should be different from the old password.",
+        ));
+    }
+    Ok(app.passwords.hash(password).await?)
+}

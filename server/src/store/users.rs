@@ -1,0 +1,218 @@
+//! Accounts. Under no context (nobody is signed in yet) or under the user's own.
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::domain::account::PlatformRole;
+
+/// An account as stored.
+#[derive(Debug, Clone)]
+pub struct User {
+    pub id: Uuid,
+    pub email: String,
+    pub email_confirmed_at: Option<OffsetDateTime>,
+    pub role: PlatformRole,
+    pub user_metadata: Value,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+    pub last_sign_in_at: Option<OffsetDateTime>,
+    pub secret: PasswordHash,
+}
+
+/// What a password is compared with; not printed.
+#[derive(Clone)]
+pub struct PasswordHash(pub Option<String>);
+
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordHash(…)")
+    }
+}
+
+/// A new account.
+#[derive(Debug, Clone)]
+pub struct NewUser<'a> {
+    pub id: Uuid,
+    pub email: &'a str,
+    pub password_hash: PasswordHash,
+    pub confirmed: bool,
+    pub role: PlatformRole,
+    pub user_metadata: &'a Value,
+}
+
+/// What an account changes of itself; `None` leaves it.
+#[derive(Debug, Clone, Default)]
+pub struct Changes<'a> {
+    /// The new address, confirmed now.
+    pub email: Option<&'a str>,
+    pub password_hash: Option<&'a str>,
+    /// Members to set in the metadata.
+    pub set: Option<&'a Value>,
+    /// Members to remove from it.
+    pub remove: &'a [String],
+}
+
+struct Row {
+    id: Uuid,
+    email: String,
+    password_hash: Option<String>,
+    email_confirmed_at: Option<OffsetDateTime>,
+    role: String,
+    user_metadata: Value,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+    last_sign_in_at: Option<OffsetDateTime>,
+}
+
+impl From<Row> for User {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            email: row.email,
+            email_confirmed_at: row.email_confirmed_at,
+            role: PlatformRole::from_word(&row.role),
+            user_metadata: row.user_metadata,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            last_sign_in_at: row.last_sign_in_at,
+            secret: PasswordHash(row.password_hash),
+        }
+    }
+}
+
+/// Adds an account; `None` if the address is taken.
+pub async fn insert(
+    conn: &mut PgConnection,
+    user: &NewUser<'_>,
+    now: OffsetDateTime,
+) -> Result<Option<User>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        insert into users (id, email, password_hash, email_confirmed_at, role, user_metadata, created_at, updated_at)
+        values ($1, $2::text::citext, $3, $4, $5, $6, $7, $7)
+        on conflict (email) do nothing
+        returning id, email::text as "email!", password_hash, email_confirmed_at, role, user_metadata,
+                  created_at, updated_at, last_sign_in_at
+        "#,
+        user.id,
+        user.email,
+        user.password_hash.0,
+        user.confirmed.then_some(now),
+        user.role.as_str(),
+        user.user_metadata,
+        now,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(User::from))
+}
+
+/// The account of an address, in whatever case.
+pub async fn by_email(conn: &mut PgConnection, email: &str) -> Result<Option<User>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        select id, email::text as "email!", password_hash, email_confirmed_at, role, user_metadata,
+               created_at, updated_at, last_sign_in_at
+          from users where email = $1::text::citext
+        "#,
+        email,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(User::from))
+}
+
+pub async fn by_id(conn: &mut PgConnection, id: Uuid) -> Result<Option<User>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        select id, email::text as "email!", password_hash, email_confirmed_at, role, user_metadata,
+               created_at, updated_at, last_sign_in_at
+          from users where id = $1
+        "#,
+        id,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(User::from))
+}
+
+/// Notes a sign-in with the password that `checked` is the hash of; `None` if the password was changed
+/// since it was checked, or the account is gone.
+pub async fn signed_in(
+    conn: &mut PgConnection,
+    id: Uuid,
+    checked: &PasswordHash,
+    now: OffsetDateTime,
+) -> Result<Option<User>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        update users set last_sign_in_at = $3
+         where id = $1 and password_hash is not distinct from $2
+        returning id, email::text as "email!", password_hash, email_confirmed_at, role, user_metadata,
+                  created_at, updated_at, last_sign_in_at
+        "#,
+        id,
+        checked.0,
+        now,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(User::from))
+}
+
+/// Changes an account; `None` if it is gone or its password is no longer the one that was checked.
+/// A taken address violates `users_email`, metadata that grow too large `users_metadata_size`.
+pub async fn change(
+    conn: &mut PgConnection,
+    id: Uuid,
+    checked: &PasswordHash,
+    changes: &Changes<'_>,
+    now: OffsetDateTime,
+) -> Result<Option<User>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        update users
+           set email = coalesce($3::text::citext, email),
+               email_confirmed_at = case when $3::text is null then email_confirmed_at else $7 end,
+               password_hash = coalesce($4, password_hash),
+               user_metadata = (user_metadata || coalesce($5, '{}'::jsonb)) - $6::text[],
+               updated_at = $7
+         where id = $1 and password_hash is not distinct from $2
+        returning id, email::text as "email!", password_hash, email_confirmed_at, role, user_metadata,
+                  created_at, updated_at, last_sign_in_at
+        "#,
+        id,
+        checked.0,
+        changes.email,
+        changes.password_hash,
+        changes.set,
+        changes.remove,
+        now,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(User::from))
+}
+
+/// Raises a mere user to organizer; leaves the others what they are.
+pub async fn make_organizer(
+    conn: &mut PgConnection,
+    id: Uuid,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update users set role = 'organizer', updated_at = $2 where id = $1 and role = 'user'",
+        id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
