@@ -64,6 +64,7 @@ create table tickets (
   booking_secret_hash bytea,
   attendee_name text check (length(attendee_name) <= 200),
   state text not null default 'valid' check (state in ('valid', 'blocked', 'refunded', 'canceled', 'withdrawn')),
+  block_reason text check ((block_reason is null) = (state <> 'blocked')), -- 'refund': one is in flight; 'organizer'
   -- What the code of the current generation says: its text is made from these when asked for.
   generation smallint not null default 0 check (generation between 0 and 15),
   kid bytea not null check (length(kid) = 4),
@@ -72,7 +73,8 @@ create table tickets (
   expires_at timestamptz not null,
   primary key (organizer_id, ticket_id),
   foreign key (organizer_id, booking_id) references bookings (organizer_id, booking_id),
-  check (issued_at = date_trunc('second', issued_at) and expires_at = date_trunc('second', expires_at))
+  check (issued_at = date_trunc('second', issued_at) and expires_at = date_trunc('second', expires_at)),
+  check (not_before is null or (not_before < expires_at and not_before = date_trunc('second', not_before)))
 );
 create index tickets_booking on tickets (organizer_id, booking_id);
 create index tickets_event on tickets (organizer_id, event_id, ticket_type_id);

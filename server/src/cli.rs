@@ -3,15 +3,18 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::clock::SharedRng;
+use crate::bench;
+use crate::clock::{SharedClock, SharedRng, SystemClock};
 use crate::config::{self, Loaded};
 use crate::http::openapi;
 use crate::serve::{self, Database};
 use crate::store::migrate;
+use crate::tour::{self, Tour};
 
 /// Ticketing that keeps working when the network does not.
 #[derive(Debug, Parser)]
@@ -64,6 +67,29 @@ enum Command {
     /// Print every setting with its value and where it comes from
     #[command(after_help = "Example:\n  HVFLVSPOT_HOLD_MINUTES=20 hvflvspot config")]
     Config,
+    /// Perform the main job aloud against a running server, with real gates and a network that is really cut
+    #[command(
+        after_help = "Example:\n  hvflvspot tour --url http://127.0.0.1:3000\n\nExits 0 only if everything happened as it must."
+    )]
+    Tour {
+        /// Address of the server
+        #[arg(long, default_value = "http://127.0.0.1:3000")]
+        url: String,
+        /// An approved organizer's account; without one the tour signs up its own, which needs a server with --dev
+        #[arg(long, requires = "password")]
+        email: Option<String>,
+        /// Its password
+        #[arg(long, env = "HVFLVSPOT_TOUR_PASSWORD", hide_env_values = true)]
+        password: Option<String>,
+    },
+    /// Measure, beside the floor of the same run
+    #[command(after_help = "Example:\n  hvflvspot bench sale --seconds 10 --json")]
+    Bench {
+        what: bench::What,
+        /// How long each side of a throughput bench runs
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+    },
 }
 
 /// Runs the process's command line.
@@ -86,7 +112,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             return Ok(());
         }
         Command::Config => return print_config(&loaded, cli.settings.json),
-        Command::Serve | Command::Migrate => {}
+        Command::Serve | Command::Migrate | Command::Tour { .. } | Command::Bench { .. } => {}
     }
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(&loaded.config.log)?)
@@ -108,6 +134,15 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 println!("the database is at schema {}", migrate::fingerprint());
                 Ok(())
             }
+            Command::Tour { url, email, password } => {
+                let clock: SharedClock = Arc::new(SystemClock);
+                let account = email.zip(password);
+                let tour =
+                    Tour { url, account, json: cli.settings.json, clock, rng: SharedRng::from_system() };
+                anyhow::ensure!(tour::run(tour).await?, "not everything happened as it must");
+                Ok(())
+            }
+            Command::Bench { what, seconds } => bench::run(what, seconds, cli.settings.json).await,
             _ => serve::run(loaded.config).await,
         }
     })

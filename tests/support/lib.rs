@@ -1,2 +1,6 @@
-//! Test support.
+//! What the tests stand on: real processes, real databases, a site with an organizer and gates.
+
+pub mod db;
 pub mod process;
+pub mod server;
+pub mod site;

@@ -1,1 +1,16 @@
-//! The gate.
+//! Everything of the gate but its windows: the SQLite file, the log and its black box, deciding and recording a
+//! scan, and synchronising with the server. The headless binary `gate` and the app are thin layers above this.
+
+pub mod answer;
+pub mod blackbox;
+pub mod clock;
+pub mod db;
+pub mod gate;
+pub mod gate_time;
+pub mod heal;
+pub mod loaded;
+pub mod own_log;
+pub mod scan;
+pub mod session;
+pub mod steward;
+pub mod undo;

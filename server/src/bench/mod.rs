@@ -1,3 +1,49 @@
 //! `hvflvspot bench`: figures beside the floor of the same run.
 
+mod fill;
+mod log;
+mod manifest;
 pub mod report;
+mod sale;
+mod scan;
+mod site;
+
+use clap::ValueEnum;
+use report::Report;
+
+/// What to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum What {
+    /// One scan at the gate, from text to durable verdict
+    Scan,
+    /// Uploading queued scans
+    Log,
+    /// A manifest from the server to a gate's disk
+    Manifest,
+    /// Bookings on one hot ticket type
+    Sale,
+    /// All of them
+    All,
+}
+
+/// Runs what was asked for.
+///
+/// # Errors
+/// If a bench cannot run, or what it measured was wrong.
+pub async fn run(what: What, seconds: u64, json: bool) -> anyhow::Result<()> {
+    let wanted = |one| what == one || what == What::All;
+    let report = |bench| Report { bench, json };
+    if wanted(What::Scan) {
+        scan::run(json).await?;
+    }
+    if wanted(What::Log) {
+        log::run(report("log")).await?;
+    }
+    if wanted(What::Manifest) {
+        manifest::run(report("manifest")).await?;
+    }
+    if wanted(What::Sale) {
+        sale::run(report("sale"), seconds).await?;
+    }
+    Ok(())
+}

@@ -1,5 +1,11 @@
-//! Transitions and decisions that only the server makes. Knows neither axum nor sqlx: time, chance and
-//! rows come in as arguments.
+//! Decisions that only the server makes: prices, states, windows, entries. No SQL, no HTTP, no clock.
 
 pub mod account;
+pub mod booking;
+pub mod catalog;
 pub mod device;
+pub mod keys;
+pub mod ledger;
+pub mod pricing;
+pub mod text;
+pub mod ticket;

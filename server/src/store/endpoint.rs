@@ -57,6 +57,12 @@ impl Endpoint {
         self.admin.clone().application_name("hvflvspot migrate")
     }
 
+    /// As the owner of every table: for tests and tools that arrange data. Where passwords are needed,
+    /// the administrator's user takes the role instead.
+    pub fn owner(&self) -> PgConnectOptions {
+        self.admin.clone().username(OWNER).application_name("hvflvspot owner")
+    }
+
     pub fn app(&self) -> PgConnectOptions {
         self.role(APP, self.passwords.as_ref().map(|p| &p.0)).application_name("hvflvspot app")
     }
@@ -76,6 +82,11 @@ impl Endpoint {
     /// The role that owns every table.
     pub(super) fn owner_role(&self) -> &'static str {
         OWNER
+    }
+
+    /// The folder of the unix socket, if it is reached by one.
+    pub fn socket_dir(&self) -> Option<&Path> {
+        self.admin.get_socket().map(|path| path.as_path())
     }
 
     /// Host and database, without user or password: for messages and logs.

@@ -4,14 +4,29 @@
 //! Row level security stands under every query. Who is asking is said by opening the transaction
 //! through one of [`Db`]'s doors; there is no other way to get a connection.
 
+pub mod audit;
+pub mod booking;
+pub mod change;
+pub mod directory;
+pub mod door;
 pub mod endpoint;
+pub mod event;
+pub mod idempotency;
 pub mod identity;
+pub mod issue;
 pub mod limits;
 pub mod member;
 pub mod migrate;
+pub mod organizer;
+pub mod refund;
+pub mod sale;
+pub mod search;
 pub mod sessions;
 pub mod signing_key;
 pub mod sweep;
+pub mod ticket;
+pub mod ticket_type;
+pub mod transaction;
 pub mod users;
 
 use std::time::Duration;

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ struct Shared {
     rng: Mutex<StdRng>,
     faults: Mutex<Faults>,
     connections: Mutex<u64>,
+    answered_bytes: AtomicU64,
 }
 
 impl Shared {
@@ -92,6 +94,7 @@ impl Proxy {
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
             faults: Mutex::new(Faults::default()),
             connections: Mutex::new(0),
+            answered_bytes: AtomicU64::new(0),
         });
         let address = listener.local_addr()?;
         let accepting = Some(tokio::spawn(accept(listener, Arc::clone(&shared))));
@@ -113,6 +116,12 @@ impl Proxy {
     #[must_use]
     pub fn connections(&self) -> u64 {
         *self.shared.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes that went from the server to clients so far.
+    #[must_use]
+    pub fn answered_bytes(&self) -> u64 {
+        self.shared.answered_bytes.load(Ordering::Relaxed)
     }
 
     /// Cuts the network: the port is closed, connections die where they are.
@@ -216,6 +225,7 @@ async fn carry(
                 }
                 client.write_all(&from_server[..n]).await?;
                 answered += n;
+                shared.answered_bytes.fetch_add(n as u64, Ordering::Relaxed);
                 if fate == Fate::Duplicate && !sent.is_empty() {
                     repeat(shared.upstream, &std::mem::take(&mut sent)).await;
                 }

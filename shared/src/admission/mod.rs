@@ -6,6 +6,7 @@ pub mod flags;
 pub mod fold;
 pub mod history;
 pub mod rule;
+pub mod seen;
 pub mod zone;
 
 pub use decide::{Knowledge, ManifestView, Question, Verdict, decide};

@@ -1,0 +1,16 @@
+//! One module per table: its migration, its row, what reads and what writes it.
+//!
+//! `device_no` everywhere is the local number of an enrolment ([`device::DeviceNo`]); `author` the local number
+//! of a device that wrote log entries ([`cert::Author`]), our own included.
+
+pub mod anchor;
+pub mod bucket;
+pub mod cert;
+pub mod cursor;
+pub mod device;
+pub mod log_entry;
+pub mod manifest;
+pub mod run_signature;
+pub mod steward_attempt;
+pub mod trust_root;
+pub mod upload;

@@ -1,0 +1,306 @@
+//! What is on sale, as a purchase needs it: an event with its types and prices at one version, and the
+//! check of a shopping list against it.
+
+use shared::ids::{EventId, OrganizerId, QuotaId, TicketTypeId};
+use shared::money::{Currency, Tax};
+use time::{Duration, OffsetDateTime};
+
+use super::pricing::UnitPrice;
+use super::ticket::{self, Window};
+
+/// Where an event stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EventStatus {
+    /// Seen by its organizer only.
+    Draft,
+    /// Public and on sale.
+    Published,
+    /// Will not take place.
+    Canceled,
+}
+
+impl EventStatus {
+    /// The column's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Published => "published",
+            Self::Canceled => "canceled",
+        }
+    }
+
+    /// From the column, whose values a CHECK bounds.
+    ///
+    /// # Panics
+    /// On any other word.
+    #[must_use]
+    pub fn from_column(word: &str) -> Self {
+        match word {
+            "draft" => Self::Draft,
+            "published" => Self::Published,
+            "canceled" => Self::Canceled,
+            other => unreachable!("the CHECK of events.status does not know {other}"),
+        }
+    }
+}
+
+/// A ticket type as a sale needs it.
+#[derive(Debug, Clone)]
+pub struct SaleType {
+    pub ticket_type_id: TicketTypeId,
+    pub number: u16,
+    pub quota_id: QuotaId,
+    pub name: String,
+    pub price_minor: i64,
+    pub fee_minor: i64,
+    pub tax: Tax,
+    pub sales_from: Option<OffsetDateTime>,
+    pub sales_until: Option<OffsetDateTime>,
+    pub window: Window,
+    pub max_per_booking: u32,
+    /// Hidden or archived.
+    pub off_sale: bool,
+}
+
+/// An event as a sale needs it. `version` names this state; the sale's statement refuses any other.
+#[derive(Debug, Clone)]
+pub struct SaleEvent {
+    pub organizer_id: OrganizerId,
+    pub event_id: EventId,
+    pub version: i64,
+    pub title: String,
+    pub status: EventStatus,
+    pub currency: Currency,
+    pub starts_at: OffsetDateTime,
+    pub ends_at: Option<OffsetDateTime>,
+    pub hold: Duration,
+    pub max_per_booking: u32,
+    pub types: Vec<SaleType>,
+}
+
+/// One wish of a shopping list.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish {
+    pub ticket_type_id: TicketTypeId,
+    pub quantity: u32,
+}
+
+/// One line of a booking, priced.
+#[derive(Debug, Clone)]
+pub struct QuotedLine {
+    pub ticket_type_id: TicketTypeId,
+    pub type_no: u16,
+    pub quota_id: QuotaId,
+    pub quantity: u32,
+    pub unit: UnitPrice,
+    pub window: Window,
+}
+
+/// What a booking will cost.
+#[derive(Debug, Clone)]
+pub struct Quote {
+    pub lines: Vec<QuotedLine>,
+    pub sum: UnitPrice,
+    pub total_minor: i64,
+    /// Of all lines.
+    pub tickets: u32,
+}
+
+/// Why something cannot be bought. `item` is the place in the shopping list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotOnSale {
+    #[error("the event is not on sale")]
+    Event,
+    #[error("the event was canceled")]
+    Canceled,
+    #[error("the event is over")]
+    Over,
+    #[error("nothing is asked for")]
+    Empty,
+    #[error("there is no such ticket type")]
+    UnknownType { item: usize },
+    #[error("this ticket type stands in the list twice")]
+    Repeated { item: usize },
+    #[error("this ticket type is not on sale yet")]
+    NotYet { item: usize },
+    #[error("this ticket type is no longer on sale")]
+    NoLonger { item: usize },
+    #[error("a booking takes 1 to {max} of this ticket type")]
+    Quantity { item: usize, max: u32 },
+    #[error("a booking takes at most {max} tickets of this event")]
+    TooMany { max: u32 },
+    #[error("the price cannot be computed")]
+    Overflow,
+}
+
+impl SaleEvent {
+    /// Prices a shopping list at `now`. Whether there is room, only the sale itself can tell.
+    ///
+    /// # Errors
+    /// [`NotOnSale`], the first reason met.
+    pub fn quote(&self, wishes: &[Wish], now: OffsetDateTime) -> Result<Quote, NotOnSale> {
+        match self.status {
+            EventStatus::Published => {}
+            EventStatus::Canceled => return Err(NotOnSale::Canceled),
+            EventStatus::Draft => return Err(NotOnSale::Event),
+        }
+        if wishes.is_empty() {
+            return Err(NotOnSale::Empty);
+        }
+        let mut quote = Quote {
+            lines: Vec::with_capacity(wishes.len()),
+            sum: UnitPrice::default(),
+            total_minor: 0,
+            tickets: 0,
+        };
+        for (item, wish) in wishes.iter().enumerate() {
+            let line = self.line(item, wish, now)?;
+            if quote.lines.iter().any(|l| l.ticket_type_id == wish.ticket_type_id) {
+                return Err(NotOnSale::Repeated { item });
+            }
+            let cost = line.unit.times(wish.quantity).ok_or(NotOnSale::Overflow)?;
+            quote.sum = quote.sum.plus(&cost).ok_or(NotOnSale::Overflow)?;
+            quote.tickets = quote.tickets.saturating_add(wish.quantity);
+            quote.lines.push(line);
+        }
+        if quote.tickets > self.max_per_booking {
+            return Err(NotOnSale::TooMany { max: self.max_per_booking });
+        }
+        quote.total_minor = quote.sum.total_minor().ok_or(NotOnSale::Overflow)?;
+        Ok(quote)
+    }
+
+    fn line(&self, item: usize, wish: &Wish, now: OffsetDateTime) -> Result<QuotedLine, NotOnSale> {
+        let of = self
+            .types
+            .iter()
+            .find(|t| t.ticket_type_id == wish.ticket_type_id && !t.off_sale)
+            .ok_or(NotOnSale::UnknownType { item })?;
+        if of.sales_from.is_some_and(|from| now < from) {
+            return Err(NotOnSale::NotYet { item });
+        }
+        // Without an end of its own a type sells until its tickets would let nobody in.
+        let until = of.sales_until.unwrap_or(of.window.expires_at);
+        if now >= until {
+            return Err(NotOnSale::NoLonger { item });
+        }
+        if wish.quantity == 0 || wish.quantity > of.max_per_booking {
+            return Err(NotOnSale::Quantity { item, max: of.max_per_booking });
+        }
+        let unit = UnitPrice::of(of.price_minor, of.fee_minor, of.tax).ok_or(NotOnSale::Overflow)?;
+        Ok(QuotedLine {
+            ticket_type_id: of.ticket_type_id,
+            type_no: of.number,
+            quota_id: of.quota_id,
+            quantity: wish.quantity,
+            unit,
+            window: of.window,
+        })
+    }
+}
+
+/// The window of a type of this event, from the columns of both.
+#[must_use]
+pub fn type_window(
+    event: (OffsetDateTime, Option<OffsetDateTime>),
+    of_type: (Option<OffsetDateTime>, Option<OffsetDateTime>, i32),
+) -> Window {
+    ticket::window(of_type.0, of_type.1, event.0, event.1, of_type.2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+    use uuid::Uuid;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
+
+    fn type_id(n: u128) -> TicketTypeId {
+        TicketTypeId(Uuid::from_u128(n))
+    }
+
+    fn event() -> SaleEvent {
+        let starts_at = NOW + Duration::days(9);
+        let of = |n: u16, price_minor| SaleType {
+            ticket_type_id: type_id(n.into()),
+            number: n,
+            quota_id: QuotaId(Uuid::from_u128(n.into())),
+            name: format!("type {n}"),
+            price_minor,
+            fee_minor: 100,
+            tax: Tax { rate_bp: 1900, inclusive: true },
+            sales_from: None,
+            sales_until: None,
+            window: ticket::window(None, None, starts_at, None, 86_400),
+            max_per_booking: 4,
+            off_sale: false,
+        };
+        SaleEvent {
+            organizer_id: OrganizerId(Uuid::nil()),
+            event_id: EventId(Uuid::nil()),
+            version: 1,
+            title: "Night".to_owned(),
+            status: EventStatus::Published,
+            currency: "EUR".parse().unwrap(),
+            starts_at,
+            ends_at: None,
+            hold: Duration::minutes(15),
+            max_per_booking: 6,
+            types: vec![of(1, 2_000), of(2, 3_500)],
+        }
+    }
+
+    fn wish(n: u128, quantity: u32) -> Wish {
+        Wish { ticket_type_id: type_id(n), quantity }
+    }
+
+    #[test]
+    fn a_quote_is_the_sum_of_its_lines() {
+        let quote = event().quote(&[wish(1, 2), wish(2, 1)], NOW).unwrap();
+        assert_eq!((quote.total_minor, quote.tickets), (2 * 2_100 + 3_600, 3));
+        assert_eq!(quote.lines.len(), 2);
+    }
+
+    #[test]
+    fn limits_and_unknown_things_are_refused_by_place() {
+        let event = event();
+        let quote = |wishes: &[Wish]| event.quote(wishes, NOW).map(|q| q.tickets);
+        assert_eq!(quote(&[]), Err(NotOnSale::Empty));
+        assert_eq!(quote(&[wish(1, 1), wish(9, 1)]), Err(NotOnSale::UnknownType { item: 1 }));
+        assert_eq!(quote(&[wish(1, 1), wish(1, 1)]), Err(NotOnSale::Repeated { item: 1 }));
+        assert_eq!(quote(&[wish(1, 0)]), Err(NotOnSale::Quantity { item: 0, max: 4 }));
+        assert_eq!(quote(&[wish(1, 5)]), Err(NotOnSale::Quantity { item: 0, max: 4 }));
+        assert_eq!(quote(&[wish(1, 4), wish(2, 3)]), Err(NotOnSale::TooMany { max: 6 }));
+        assert_eq!(quote(&[wish(1, 4), wish(2, 2)]), Ok(6));
+    }
+
+    #[test]
+    fn sales_windows_are_half_open() {
+        let mut event = event();
+        event.types[0].sales_from = Some(NOW);
+        event.types[0].sales_until = Some(NOW + Duration::HOUR);
+        let at = |now| event.quote(&[wish(1, 1)], now).map(|q| q.tickets);
+        assert_eq!(at(NOW - Duration::NANOSECOND), Err(NotOnSale::NotYet { item: 0 }));
+        assert_eq!(at(NOW), Ok(1));
+        assert_eq!(at(NOW + Duration::HOUR), Err(NotOnSale::NoLonger { item: 0 }));
+    }
+
+    #[test]
+    fn nothing_sells_of_a_draft_a_canceled_event_or_one_whose_tickets_let_nobody_in() {
+        let mut event = event();
+        let after = event.types[0].window.expires_at;
+        assert_eq!(
+            event.quote(&[wish(1, 1)], after).map(|q| q.tickets),
+            Err(NotOnSale::NoLonger { item: 0 })
+        );
+        event.types[0].off_sale = true;
+        assert_eq!(event.quote(&[wish(1, 1)], NOW).map(|_| ()), Err(NotOnSale::UnknownType { item: 0 }));
+        event.status = EventStatus::Draft;
+        assert_eq!(event.quote(&[wish(2, 1)], NOW).map(|_| ()), Err(NotOnSale::Event));
+        event.status = EventStatus::Canceled;
+        assert_eq!(event.quote(&[wish(2, 1)], NOW).map(|_| ()), Err(NotOnSale::Canceled));
+    }
+}

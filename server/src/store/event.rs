@@ -1,0 +1,199 @@
+//! Events as their organizers keep them.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// An event as stored.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub organizer_id: Uuid,
+    pub event_id: Uuid,
+    pub slug: String,
+    pub title: String,
+    pub description: String,
+    pub category_id: String,
+    pub venue_name: String,
+    pub venue_address: String,
+    pub city: String,
+    pub country: Option<String>,
+    pub latitude: Option<f64>,
+    pub longitude: Option<f64>,
+    pub time_zone: String,
+    pub admission_at: Option<OffsetDateTime>,
+    pub starts_at: OffsetDateTime,
+    pub ends_at: Option<OffsetDateTime>,
+    pub status: String,
+    pub currency: String,
+    pub hold_secs: i32,
+    pub extension_secs: i32,
+    pub max_per_booking: i32,
+    pub refundable_until: Option<OffsetDateTime>,
+    pub sale_version: i64,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+    pub published_at: Option<OffsetDateTime>,
+}
+
+/// One event; under the organizer's context. `lock` holds its row against other changes of the catalogue.
+pub async fn find(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    event_id: Uuid,
+) -> Result<Option<Event>, sqlx::Error> {
+    sqlx::query_as!(
+        Event,
+        "select organizer_id, event_id, slug, title, description, category_id, venue_name, venue_address, city, country,
+                latitude, longitude, time_zone, admission_at, starts_at, ends_at, status, currency, hold_secs,
+                extension_secs, max_per_booking, refundable_until, sale_version, created_at, updated_at, published_at
+           from events where organizer_id = $1 and event_id = $2",
+        organizer_id,
+        event_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Locks an event's row: one change of its catalogue at a time. Sales are not held up.
+pub async fn lock(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    event_id: Uuid,
+) -> Result<Option<Event>, sqlx::Error> {
+    sqlx::query!(
+        "select event_id from events where organizer_id = $1 and event_id = $2 for no key update",
+        organizer_id,
+        event_id
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    find(conn, organizer_id, event_id).await
+}
+
+/// The organizer's events, the latest start first.
+pub async fn list(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    after: Option<(OffsetDateTime, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Event>, sqlx::Error> {
+    let (after_at, after_id) = after.unzip();
+    sqlx::query_as!(
+        Event,
+        "select organizer_id, event_id, slug, title, description, category_id, venue_name, venue_address, city, country,
+                latitude, longitude, time_zone, admission_at, starts_at, ends_at, status, currency, hold_secs,
+                extension_secs, max_per_booking, refundable_until, sale_version, created_at, updated_at, published_at
+           from events
+          where organizer_id = $1 and ($2::timestamptz is null or (starts_at, event_id) < ($2, $3))
+          order by starts_at desc, event_id desc
+          limit $4",
+        organizer_id,
+        after_at,
+        after_id,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Adds a draft. A taken slug is a unique violation `events_organizer_id_slug`.
+pub async fn insert(conn: &mut PgConnection, event: &Event) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into events (organizer_id, event_id, slug, title, description, category_id, venue_name, venue_address,
+                             city, country, latitude, longitude, time_zone, admission_at, starts_at, ends_at, status,
+                             currency, hold_secs, extension_secs, max_per_booking, refundable_until, created_at,
+                             updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)",
+        event.organizer_id,
+        event.event_id,
+        event.slug,
+        event.title,
+        event.description,
+        event.category_id,
+        event.venue_name,
+        event.venue_address,
+        event.city,
+        event.country,
+        event.latitude,
+        event.longitude,
+        event.time_zone,
+        event.admission_at,
+        event.starts_at,
+        event.ends_at,
+        event.status,
+        event.currency,
+        event.hold_secs,
+        event.extension_secs,
+        event.max_per_booking,
+        event.refundable_until,
+        event.created_at,
+        event.updated_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes what may change of an event (slug and currency may not) and raises its sale version.
+pub async fn update(conn: &mut PgConnection, event: &Event) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update events set title = $3, description = $4, category_id = $5, venue_name = $6, venue_address = $7,
+                city = $8, country = $9, latitude = $10, longitude = $11, time_zone = $12, admission_at = $13,
+                starts_at = $14, ends_at = $15, status = $16, hold_secs = $17, extension_secs = $18,
+                max_per_booking = $19, refundable_until = $20, updated_at = $21, published_at = $22,
+                sale_version = sale_version + 1
+          where organizer_id = $1 and event_id = $2",
+        event.organizer_id,
+        event.event_id,
+        event.title,
+        event.description,
+        event.category_id,
+        event.venue_name,
+        event.venue_address,
+        event.city,
+        event.country,
+        event.latitude,
+        event.longitude,
+        event.time_zone,
+        event.admission_at,
+        event.starts_at,
+        event.ends_at,
+        event.status,
+        event.hold_secs,
+        event.extension_secs,
+        event.max_per_booking,
+        event.refundable_until,
+        event.updated_at,
+        event.published_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Raises the sale version: prices that a server keeps in memory are void.
+pub async fn bump(conn: &mut PgConnection, organizer_id: Uuid, event_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update events set sale_version = sale_version + 1 where organizer_id = $1 and event_id = $2",
+        organizer_id,
+        event_id,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// True for a zone name that the database knows, and with it every place that computes local times.
+pub async fn time_zone_exists(conn: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"select exists (select from pg_timezone_names where name = $1) as "exists!""#, name)
+        .fetch_one(conn)
+        .await
+}
+
+/// A category: (id, name).
+pub async fn categories(conn: &mut PgConnection) -> Result<Vec<(String, String)>, sqlx::Error> {
+    let rows = sqlx::query!("select category_id, name from categories order by position, category_id")
+        .fetch_all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.category_id, row.name)).collect())
+}

@@ -1,0 +1,160 @@
+//! Organizers: their profile, their keys and trust roots.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A profile as stored.
+#[derive(Debug, Clone)]
+pub struct Organizer {
+    pub organizer_id: Uuid,
+    pub name: String,
+    pub legal_name: Option<String>,
+    pub description: String,
+    pub contact_email: String,
+    pub website: Option<String>,
+    pub address: Option<String>,
+    pub country: Option<String>,
+    pub tax_id: Option<String>,
+    pub status: String,
+    pub status_reason: Option<String>,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+}
+
+/// The profile; under the organizer's context.
+pub async fn find(conn: &mut PgConnection, organizer_id: Uuid) -> Result<Option<Organizer>, sqlx::Error> {
+    sqlx::query_as!(
+        Organizer,
+        "select organizer_id, name, legal_name, description, contact_email, website, address, country, tax_id, status,
+                status_reason, created_at, updated_at
+           from organizers where organizer_id = $1",
+        organizer_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Writes the profile: a new one with its status, or the fields of a known one (its status stays).
+pub async fn put(conn: &mut PgConnection, organizer: &Organizer) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into organizers (organizer_id, name, legal_name, description, contact_email, website, address, country,
+                                 tax_id, status, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         on conflict (organizer_id) do update set
+           name = excluded.name, legal_name = excluded.legal_name, description = excluded.description,
+           contact_email = excluded.contact_email, website = excluded.website, address = excluded.address,
+           country = excluded.country, tax_id = excluded.tax_id, updated_at = excluded.updated_at",
+        organizer.organizer_id,
+        organizer.name,
+        organizer.legal_name,
+        organizer.description,
+        organizer.contact_email,
+        organizer.website,
+        organizer.address,
+        organizer.country,
+        organizer.tax_id,
+        organizer.status,
+        organizer.created_at,
+        organizer.updated_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A key as stored; its private half sealed.
+#[derive(Debug, Clone)]
+pub struct OrganizerKey {
+    pub key_id: Uuid,
+    pub purpose: String,
+    pub event_id: Option<Uuid>,
+    pub kid: Vec<u8>,
+    pub public_key: Vec<u8>,
+    pub sealed: Option<Vec<u8>>,
+    pub status: String,
+    pub created_at: OffsetDateTime,
+}
+
+/// Adds a key.
+pub async fn add_key(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    key: &OrganizerKey,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into organizer_keys (organizer_id, key_id, purpose, event_id, kid, public_key, sealed, status, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        organizer_id,
+        key.key_id,
+        key.purpose,
+        key.event_id,
+        key.kid,
+        key.public_key,
+        key.sealed,
+        key.status,
+        key.created_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The keys of one purpose (of one event, for ticket keys), the newest first.
+pub async fn keys(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    purpose: &str,
+    event_id: Option<Uuid>,
+) -> Result<Vec<OrganizerKey>, sqlx::Error> {
+    sqlx::query_as!(
+        OrganizerKey,
+        "select key_id, purpose, event_id, kid, public_key, sealed, status, created_at
+           from organizer_keys
+          where organizer_id = $1 and purpose = $2 and ($3::uuid is null or event_id = $3)
+          order by created_at desc, key_id desc",
+        organizer_id,
+        purpose,
+        event_id,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Adds a signed trust root.
+pub async fn add_trust_root(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    version: i32,
+    document: &[u8],
+    succession: Option<&[u8]>,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into trust_roots (organizer_id, version, document, succession, created_at) values ($1, $2, $3, $4, $5)",
+        organizer_id,
+        version,
+        document,
+        succession,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Signed trust roots newer than `version`, in order: (document, succession).
+pub async fn trust_roots_after(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    version: i32,
+) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select document, succession from trust_roots where organizer_id = $1 and version > $2 order by version",
+        organizer_id,
+        version,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.document, row.succession)).collect())
+}

@@ -1,0 +1,229 @@
+//! Movements of money: begun before the provider is asked, closed by its answer, never deleted.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::sale::NewPayment;
+
+/// A movement as stored.
+#[derive(Debug, Clone)]
+pub struct Transaction {
+    pub organizer_id: Uuid,
+    pub transaction_id: Uuid,
+    pub booking_id: Uuid,
+    pub event_id: Uuid,
+    pub kind: String,
+    pub status: String,
+    pub amount_minor: i64,
+    pub currency: String,
+    pub provider: String,
+    pub provider_token: Option<String>,
+    pub provider_ref: Option<String>,
+    pub refund_of: Option<Uuid>,
+    pub reason: Option<String>,
+    pub failure_code: Option<String>,
+    pub attempts: i32,
+    pub created_at: OffsetDateTime,
+    pub completed_at: Option<OffsetDateTime>,
+}
+
+/// One movement.
+pub async fn find(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    transaction_id: Uuid,
+) -> Result<Option<Transaction>, sqlx::Error> {
+    sqlx::query_as!(
+        Transaction,
+        "select organizer_id, transaction_id, booking_id, event_id, kind, status, amount_minor, currency, provider,
+                provider_token, provider_ref, refund_of, reason, failure_code, attempts, created_at, completed_at
+           from transactions where organizer_id = $1 and transaction_id = $2",
+        organizer_id,
+        transaction_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// The movements of a booking, oldest first.
+pub async fn of_booking(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    booking_id: Uuid,
+) -> Result<Vec<Transaction>, sqlx::Error> {
+    sqlx::query_as!(
+        Transaction,
+        "select organizer_id, transaction_id, booking_id, event_id, kind, status, amount_minor, currency, provider,
+                provider_token, provider_ref, refund_of, reason, failure_code, attempts, created_at, completed_at
+           from transactions where organizer_id = $1 and booking_id = $2 order by created_at, transaction_id",
+        organizer_id,
+        booking_id,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Begins the payment of an open hold: the hold waits for it. False if it is not open (any more).
+/// A unique index refuses a second payment beside one that is pending or done.
+pub async fn begin_payment(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    booking_id: Uuid,
+    payment: &NewPayment,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        with mine as (
+          update bookings set payment_until = $3
+           where organizer_id = $1 and booking_id = $2 and status = 'held' and held_until > $4
+             and (payment_until is null or payment_until <= $4) and total_minor > 0
+          returning event_id, user_id, booking_secret_hash, total_minor, currency
+        )
+        insert into transactions (organizer_id, transaction_id, booking_id, event_id, user_id, booking_secret_hash,
+                                  kind, status, amount_minor, currency, provider, provider_token, next_attempt_at,
+                                  created_at)
+        select $1, $5, $2, event_id, user_id, booking_secret_hash, 'payment', 'pending', total_minor, currency,
+               $6, $7, $8, $4
+          from mine
+        returning transaction_id
+        "#,
+        organizer_id,
+        booking_id,
+        payment.payment_until,
+        now,
+        payment.payment_id,
+        payment.provider,
+        payment.token,
+        payment.next_attempt_at,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Closes a pending payment that the provider refused; its hold waits no longer. False if it is closed.
+pub async fn fail_payment(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    transaction_id: Uuid,
+    failure_code: &str,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    // The booking's row first, as everywhere.
+    let row = sqlx::query!(
+        r#"
+        with mine as materialized (
+          select b.booking_id from bookings b
+            join transactions t on t.organizer_id = b.organizer_id and t.booking_id = b.booking_id
+           where b.organizer_id = $1 and t.transaction_id = $2 and t.status = 'pending'
+             for update of b
+        ), freed as (
+          update bookings b set payment_until = null from mine
+           where b.organizer_id = $1 and b.booking_id = mine.booking_id and b.status = 'held'
+          returning b.booking_id
+        )
+        update transactions t set status = 'failed', failure_code = $3, completed_at = $4, next_attempt_at = null
+          from mine
+         where t.organizer_id = $1 and t.transaction_id = $2 and t.status = 'pending'
+        returning (select count(*) from freed) as "freed!"
+        "#,
+        organizer_id,
+        transaction_id,
+        failure_code,
+        now,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Pending movements whose time to be asked again has come, leased to the caller until `next_attempt_at`.
+pub async fn claim_pending(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    limit: i64,
+    now: OffsetDateTime,
+    next_attempt_at: OffsetDateTime,
+) -> Result<Vec<Transaction>, sqlx::Error> {
+    sqlx::query_as!(
+        Transaction,
+        "with due as materialized (
+           select transaction_id from transactions
+            where organizer_id = $1 and status = 'pending' and next_attempt_at <= $3
+            order by next_attempt_at
+            limit $2
+              for update skip locked
+         )
+         update transactions t set next_attempt_at = $4, attempts = t.attempts + 1
+           from due
+          where t.organizer_id = $1 and t.transaction_id = due.transaction_id
+         returning t.organizer_id, t.transaction_id, t.booking_id, t.event_id, t.kind, t.status, t.amount_minor,
+                   t.currency, t.provider, t.provider_token, t.provider_ref, t.refund_of, t.reason, t.failure_code,
+                   t.attempts, t.created_at, t.completed_at",
+        organizer_id,
+        limit,
+        now,
+        next_attempt_at,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What a list of movements is narrowed to.
+#[derive(Debug, Clone, Default)]
+pub struct HistoryFilter {
+    pub status: Option<String>,
+    pub kind: Option<String>,
+    pub event_id: Option<Uuid>,
+    pub from: Option<OffsetDateTime>,
+    pub to: Option<OffsetDateTime>,
+    pub min_minor: Option<i64>,
+    pub max_minor: Option<i64>,
+    /// Continue behind this (created_at, transaction_id).
+    pub after: Option<(OffsetDateTime, Uuid)>,
+}
+
+/// Movements of the given organizers, newest first. `user_id` for a user's own, under the user's context.
+pub async fn history(
+    conn: &mut PgConnection,
+    organizers: &[Uuid],
+    user_id: Option<Uuid>,
+    filter: &HistoryFilter,
+    limit: i64,
+) -> Result<Vec<Transaction>, sqlx::Error> {
+    let (after_at, after_id) = filter.after.unzip();
+    sqlx::query_as!(
+        Transaction,
+        "select organizer_id, transaction_id, booking_id, event_id, kind, status, amount_minor, currency, provider,
+                provider_token, provider_ref, refund_of, reason, failure_code, attempts, created_at, completed_at
+           from transactions
+          where organizer_id = any($1)
+            and ($2::uuid is null or user_id = $2)
+            and ($3::text is null or status = $3)
+            and ($4::text is null or kind = $4)
+            and ($5::uuid is null or event_id = $5)
+            and ($6::timestamptz is null or created_at >= $6)
+            and ($7::timestamptz is null or created_at < $7)
+            and ($8::bigint is null or amount_minor >= $8)
+            and ($9::bigint is null or amount_minor <= $9)
+            and ($10::timestamptz is null or (created_at, transaction_id) < ($10, $11))
+          order by created_at desc, transaction_id desc
+          limit $12",
+        organizers,
+        user_id,
+        filter.status,
+        filter.kind,
+        filter.event_id,
+        filter.from,
+        filter.to,
+        filter.min_minor,
+        filter.max_minor,
+        after_at,
+        after_id,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}

@@ -1,0 +1,211 @@
+//! The database under the server: started, killed, found again, refused.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use hvflvspot::clock::SharedRng;
+use hvflvspot::keys::MasterKey;
+use hvflvspot::store::endpoint::DATABASE;
+use hvflvspot::store::{Db, Endpoint, migrate};
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use support::db::TestDb;
+use support::process::{ServerProcess, binary, reachable_dir};
+
+/// The postmaster of a data folder.
+fn postmaster(data: &Path) -> Result<u32> {
+    let text = std::fs::read_to_string(data.join("postgres/postmaster.pid"))?;
+    Ok(text.lines().next().context("an empty pid file")?.trim().parse()?)
+}
+
+async fn wait_until_gone(pid: u32) -> Result<()> {
+    let gone = async {
+        while Path::new(&format!("/proc/{pid}")).exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.context("PostgreSQL outlives the server")
+}
+
+async fn connect(data: &Path) -> Result<PgConnection> {
+    Ok(PgConnection::connect_with(&Endpoint::private(&data.join("run"), DATABASE).admin()).await?)
+}
+
+#[tokio::test]
+async fn the_private_database_survives_a_kill_and_ends_with_its_server() -> Result<()> {
+    let dir = reachable_dir()?;
+    let data = dir.path().join("data");
+    let server = ServerProcess::start(&data, &[]).await?;
+    let mut conn = connect(&data).await?;
+    conn.execute(
+        "insert into users (id, email, created_at, updated_at)
+         values ('00000000-0000-7000-8000-000000000001', 'kept@example.org', now(), now())",
+    )
+    .await?;
+    drop(conn);
+    let first = postmaster(&data)?;
+    server.kill().await?;
+    // At once, while the old PostgreSQL may still be ending.
+    let server = ServerProcess::start(&data, &[]).await?;
+    wait_until_gone(first).await?;
+    let kept: i64 = sqlx::query_scalar("select count(*) from users where email = 'kept@example.org'")
+        .fetch_one(&mut connect(&data).await?)
+        .await?;
+    assert_eq!(kept, 1);
+
+    // Killed with nobody coming after it.
+    let second = postmaster(&data)?;
+    server.kill().await?;
+    wait_until_gone(second).await?;
+
+    // A pid file of a machine that lost power, whose number now is somebody else's.
+    std::fs::write(data.join("postgres/postmaster.pid"), format!("{}\n", std::process::id()))?;
+    let server = ServerProcess::start(&data, &[]).await?;
+    let third = postmaster(&data)?;
+    assert!(server.stop().await?.success());
+    assert!(!Path::new(&format!("/proc/{third}")).exists(), "a clean stop waits for PostgreSQL");
+    assert!(!data.join("postgres/postmaster.pid").exists());
+    let log = std::fs::read_to_string(data.join("postgres.log"))?;
+    assert!(log.trim_end().ends_with("database system is shut down"), "{log}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_server_starts_its_database_again_when_that_dies() -> Result<()> {
+    let dir = reachable_dir()?;
+    let data = dir.path().join("data");
+    let server = ServerProcess::start(&data, &[]).await?;
+    let first = postmaster(&data)?;
+    std::process::Command::new("kill").args(["-KILL", &first.to_string()]).status()?;
+    wait_until_gone(first).await?;
+    let client = reqwest_client();
+    let well = async {
+        loop {
+            if let Ok(reply) = client.get(format!("{}/health/ready", server.url)).send().await
+                && reply.status().as_u16() == 204
+            {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), well).await.context("the server does not recover")?;
+    assert_ne!(postmaster(&data)?, first);
+    assert!(server.stop().await?.success());
+    Ok(())
+}
+
+fn reqwest_client() -> reqwest::Client {
+    hvflvspot::tls::install_provider();
+    reqwest::Client::new()
+}
+
+async fn refusal(data: &Path, env: &[(&str, &str)]) -> Result<String> {
+    let output = tokio::process::Command::new(binary("hvflvspot")?)
+        .arg("serve")
+        .env("HVFLVSPOT_DATA_DIR", data)
+        .env("HVFLVSPOT_LISTEN", "127.0.0.1:0")
+        .env_remove("DATABASE_URL")
+        .envs(env.iter().copied())
+        .stdin(std::process::Stdio::null())
+        .output();
+    let output = tokio::time::timeout(Duration::from_secs(60), output).await.context("it serves")??;
+    assert_eq!(output.status.code(), Some(1));
+    Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+async fn refusal_of_pools(data: &Path) -> Result<String> {
+    let endpoint = Endpoint::private(&data.join("run"), DATABASE);
+    let refused = Db::connect(&endpoint, 2).await.err().context("unbound roles are accepted")?;
+    Ok(refused.to_string())
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_refused_in_a_line_that_says_why() -> Result<()> {
+    let dir = reachable_dir()?;
+    let data = dir.path().join("data");
+    let server = ServerProcess::start(&data, &[]).await?;
+    assert!(refusal(&data, &[]).await?.contains("another hvflvspot runs on the data folder"));
+    for (attribute, word) in [("superuser", "is a superuser"), ("nosuperuser bypassrls", "allowed to bypass")]
+    {
+        let statement = format!("alter role hvflvspot_app {attribute}");
+        connect(&data).await?.execute(sqlx::AssertSqlSafe(statement)).await?;
+        let unbound = refusal_of_pools(&data).await?;
+        assert!(unbound.contains(word) && unbound.contains("nosuperuser nobypassrls"), "{unbound}");
+    }
+    server.stop().await?;
+    let unbound = refusal(&data, &[]).await?;
+    assert!(unbound.contains("allowed to bypass row level security"), "{unbound}");
+
+    let nowhere = dir.path().join("nowhere");
+    let missing = refusal(&dir.path().join("b"), &[("HVFLVSPOT_PG_BIN", &nowhere.to_string_lossy())]).await?;
+    assert!(missing.contains("there is no PostgreSQL"), "{missing}");
+
+    std::fs::write(data.join("postgres/PG_VERSION"), "9\n")?;
+    let old = refusal(&data, &[]).await?;
+    assert!(old.contains("made by PostgreSQL 9") && old.contains("pg_upgrade"), "{old}");
+
+    let settings = refusal(&data, &[("HVFLVSPOT_LISTEN", "x"), ("HVFLVSPOT_HOLD_MINUTES", "0")]).await?;
+    assert!(settings.contains("2 problems"), "{settings}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_servers_may_migrate_at_once_and_again() -> Result<()> {
+    let test = TestDb::new().await?;
+    let mut admin = PgConnection::connect_with(&test.endpoint.with_database("postgres").admin()).await?;
+    let name = format!("race_{}", std::process::id());
+    admin.execute(sqlx::AssertSqlSafe(format!("create database {name}"))).await?;
+    let fresh = test.endpoint.with_database(&name);
+    let outcomes =
+        tokio::join!(migrate::run(&fresh), migrate::run(&fresh), migrate::run(&fresh), migrate::run(&fresh));
+    for outcome in [outcomes.0, outcomes.1, outcomes.2, outcomes.3] {
+        outcome?;
+    }
+    migrate::run(&fresh).await?;
+    let epochs: i64 = sqlx::query_scalar("select count(*) from server_identity")
+        .fetch_one(&mut PgConnection::connect_with(&fresh.admin()).await?)
+        .await?;
+    assert_eq!(epochs, 1, "the same database is the same epoch");
+    admin.execute(sqlx::AssertSqlSafe(format!("drop database {name} with (force)"))).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_system_identifier_starts_a_new_epoch() -> Result<()> {
+    let test = TestDb::new().await?;
+    let mut owner = test.owner().await?;
+    owner.execute("update server_identity set system_identifier = 'another machine'").await?;
+    migrate::run(&test.endpoint).await?;
+    migrate::run(&test.endpoint).await?;
+    let epochs: Vec<i64> =
+        sqlx::query_scalar("select epoch from server_identity order by 1").fetch_all(&mut owner).await?;
+    assert_eq!(epochs, [1, 2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_external_database_is_prepared_by_a_user_that_is_no_superuser() -> Result<()> {
+    let test = TestDb::new().await?;
+    let mut superuser = test.superuser().await?;
+    // A DBA's user that may create roles and owns the database, and is no superuser.
+    let name = format!("ext_{}", std::process::id());
+    let socket = test.endpoint.socket_dir().context("the test cluster has a socket")?;
+    for statement in [
+        format!("create role {name} login createrole nosuperuser"),
+        format!("grant hvflvspot_owner to {name}"),
+        format!("create database {name} owner {name}"),
+    ] {
+        superuser.execute(sqlx::AssertSqlSafe(statement)).await?;
+    }
+    let url = format!("postgres:///{name}?host={}&user={name}", socket.display());
+    let endpoint = Endpoint::external(&url, &MasterKey::generate(&SharedRng::seeded(5)))?;
+    migrate::run(&endpoint).await?;
+    let db = Db::connect(&endpoint, 2).await?;
+    db.ping().await?;
+    db.close().await;
+    for statement in [format!("drop database {name} with (force)"), format!("drop role {name}")] {
+        superuser.execute(sqlx::AssertSqlSafe(statement)).await?;
+    }
+    Ok(())
+}
