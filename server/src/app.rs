@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{AccessTokens, Passwords};
 use crate::clock::{SharedClock, SharedRng};
 use crate::config::Config;
+use crate::http::metrics::Metrics;
 use crate::keys::MasterKey;
 use crate::store::Db;
 
@@ -39,6 +40,7 @@ pub struct App {
     pub passwords: Passwords,
     pub heartbeats: Heartbeats,
     pub database_status: StatusSince,
+    pub metrics: Metrics,
     /// Cancelled when the server stops: long polls and streams end, jobs finish their step.
     pub stopping: CancellationToken,
     /// Places for requests at work.
@@ -61,6 +63,7 @@ impl AppState {
             heartbeats: Heartbeats::new(Arc::clone(&clock)),
             passwords: Passwords::new(rng.clone()),
             database_status: StatusSince::default(),
+            metrics: Metrics::default(),
             stopping: CancellationToken::new(),
             config,
             db,

@@ -24,6 +24,11 @@ use crate::clock::SharedRng;
 const VERSION: u8 = 1;
 const HEADER: usize = 1 + 4 + 24;
 
+/// The id of the key that a value is sealed under; `None` if it is no sealed value.
+pub fn sealed_key_id(sealed: &[u8]) -> Option<[u8; 4]> {
+    (sealed.len() >= HEADER && sealed[0] == VERSION).then(|| sealed[1..5].try_into().ok()).flatten()
+}
+
 /// 256 bits that open every private key of this installation.
 #[derive(Clone)]
 pub struct MasterKey {
@@ -116,6 +121,11 @@ impl MasterKey {
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Self::load_or_create(path, rng),
             Err(e) => Err(e).with_context(|| format!("cannot write {}", path.display())),
         }
+    }
+
+    /// What sealed values name their key by: says nothing of the key itself.
+    pub fn id(&self) -> [u8; 4] {
+        self.id
     }
 
     /// Encrypts `plain` for `purpose`, as `"signing_keys/access_token"`: table and use.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use hvflvspot::clock::SharedRng;
 use hvflvspot::keys::MasterKey;
+use hvflvspot::pg::{Cluster, Settings};
 use hvflvspot::store::endpoint::DATABASE;
 use hvflvspot::store::{Db, Endpoint, migrate};
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -182,6 +183,63 @@ async fn another_system_identifier_starts_a_new_epoch() -> Result<()> {
         sqlx::query_scalar("select epoch from server_identity order by 1").fetch_all(&mut owner).await?;
     assert_eq!(epochs, [1, 2]);
     Ok(())
+}
+
+#[tokio::test]
+async fn an_external_database_asks_for_passwords_that_come_from_the_master_key() -> Result<()> {
+    let dir = reachable_dir()?;
+    let cluster = Cluster::start(Settings {
+        data_dir: dir.path().join("external"),
+        pg_bin: None,
+        max_connections: 40,
+        options: vec!["fsync=off".to_owned()],
+        dies_with_us: true,
+    })
+    .await?;
+    let data = dir.path().join("external");
+    let mut admin = connect(&data).await?;
+    admin.execute("create role dba login createrole password 'dba'").await?;
+    admin.execute("alter database hvflvspot owner to dba").await?;
+    // From now on everybody but the administrator needs a password.
+    let rules = "local all hvflvspot_cluster trust\nlocal all all scram-sha-256\n";
+    std::fs::write(data.join("postgres/pg_hba.conf"), rules)?;
+    admin.execute("select pg_reload_conf()").await?;
+    let url = format!("postgres:///hvflvspot?host={}&user=dba&password=dba", cluster.socket_dir().display());
+    let asked = async {
+        let wrong = url.replace("password=dba", "password=wrong");
+        while let Ok(conn) = PgConnection::connect(&wrong).await {
+            conn.close().await?;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(10), asked).await.context("the rules are not in force")??;
+
+    let (key, other) = ("07".repeat(32), "08".repeat(32));
+    let with = |key: &str| vec![("DATABASE_URL", url.clone()), ("HVFLVSPOT_MASTER_KEY", key.to_owned())];
+    let env = with(&key);
+    let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    // Two servers on one database, each with a data folder of its own, in which nothing is made.
+    let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+    let first = ServerProcess::start(&one, &env).await?;
+    let second = ServerProcess::start(&two, &env).await?;
+    assert!(!one.join("postgres").exists());
+
+    let env = with(&other);
+    let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    let refused = refusal(&one, &env).await?;
+    assert!(refused.contains("sealed under the master key"), "{refused}");
+    let missing = refusal(&one, &[("DATABASE_URL", url.as_str())]).await?;
+    assert!(missing.contains("HVFLVSPOT_MASTER_KEY") && !missing.contains("password=dba"), "{missing}");
+
+    // The servers that hold the key still log in.
+    let client = reqwest_client();
+    for server in [&first, &second] {
+        let ready = client.get(format!("{}/health/ready", server.url)).send().await?;
+        assert_eq!(ready.status().as_u16(), 204);
+    }
+    first.stop().await?;
+    second.stop().await?;
+    cluster.stop().await
 }
 
 #[tokio::test]

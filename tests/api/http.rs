@@ -457,3 +457,19 @@ async fn browsers_may_call_from_configured_origins_alone() -> Result<()> {
     assert_eq!(preflight("https://evil.example").await?.header("access-control-allow-origin"), "");
     Ok(())
 }
+
+#[tokio::test]
+async fn metrics_count_by_route_and_are_for_this_machine_alone() -> Result<()> {
+    let server = server().await?;
+    server.get("/test/id/00000000-0000-0000-0000-000000000007").await?;
+    server.get("/nowhere/at/all").await?;
+    let text = server.get("/metrics").await?.text;
+    let count = "hvflvspot_request_seconds_count{route=\"/test/id/{id}\",method=\"GET\",status=\"200\"} 1";
+    assert!(text.contains(count), "{text}");
+    assert!(text.contains("hvflvspot_requests_in_flight 1"), "{text}");
+    assert!(!text.contains("nowhere") && !text.contains("000000000007"));
+    let elsewhere =
+        send(server.request(Method::GET, "/metrics").header("x-forwarded-for", "203.0.113.9")).await?;
+    assert_eq!((elsewhere.status.as_u16(), elsewhere.code()), (401, "health_token_required"));
+    Ok(())
+}

@@ -418,3 +418,68 @@ async fn a_context_ends_with_its_transaction() -> Result<()> {
     assert_eq!(sqlx::query_scalar::<_, String>(read).fetch_one(&mut *tx).await?, "|||");
     Ok(())
 }
+
+/// How many rows of `table` a connection sees under a context.
+async fn seen(conn: &mut PgConnection, context: &str, table: &str) -> Result<u64> {
+    Ok(under(conn, context, &format!("select from {table}")).await?)
+}
+
+#[tokio::test]
+async fn accounts_are_closed_to_organizers_and_to_one_another() -> Result<()> {
+    let db = TestDb::new().await?;
+    let mut owner = db.owner().await?;
+    let (ada, bob, org) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
+    for (user, email) in [(ada, "ada@example.org"), (bob, "bob@example.org")] {
+        owner
+            .execute(AssertSqlSafe(format!(
+                "insert into users (id, email, created_at, updated_at) values ('{user}', '{email}', now(), now());
+                 insert into sessions (id, user_id, created_at, refreshed_at, not_after)
+                 values ('{user}', '{user}', now(), now(), now());
+                 insert into refresh_tokens (token_hash, session_id, user_id, created_at, expires_at)
+                 values (sha256('{email}'), '{user}', '{user}', now(), now());
+                 insert into user_bookings values ('{user}', '{org}', gen_random_uuid(), now())"
+            )))
+            .await?;
+    }
+    let mut app = PgConnection::connect_with(&db.endpoint.app()).await?;
+    for table in ["users", "sessions", "refresh_tokens"] {
+        assert_eq!(
+            seen(&mut app, &format!("'{org}', null, null, false"), table).await?,
+            0,
+            "{table} to an organizer"
+        );
+        assert_eq!(
+            seen(&mut app, &format!("null, '{ada}', null, false"), table).await?,
+            1,
+            "{table} to a user"
+        );
+        assert_eq!(seen(&mut app, "null, null, null, false", table).await?, 2, "{table} at sign-in");
+    }
+    assert_eq!(seen(&mut app, &format!("null, '{ada}', null, false"), "user_bookings").await?, 1);
+    assert_eq!(seen(&mut app, &format!("'{org}', null, null, false"), "user_bookings").await?, 2);
+    assert_eq!(seen(&mut app, &format!("'{}', null, null, false", Uuid::nil()), "user_bookings").await?, 0);
+    let grabbed = format!("update users set email = 'mine@example.org' where id = '{bob}'");
+    assert_eq!(under(&mut app, &format!("null, '{ada}', null, false"), &grabbed).await?, 0);
+    let promoted = format!("update users set id = '{}' where id = '{ada}'", Uuid::from_u128(9));
+    assert!(denied(&under(&mut app, &format!("null, '{ada}', null, false"), &promoted).await));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_directory_is_read_by_all_and_written_by_the_organizer_named() -> Result<()> {
+    let db = TestDb::new().await?;
+    let mut app = PgConnection::connect_with(&db.endpoint.app()).await?;
+    let (mine, theirs) = ("'00000000-0000-0000-0000-00000000000a'", "'00000000-0000-0000-0000-00000000000b'");
+    let (in_mine, in_theirs) = (format!("{mine}, null, null, false"), format!("{theirs}, null, null, false"));
+    let put = |key: &str, org: &str| format!("insert into directory values ('slug', '{key}', {org}, null)");
+    assert_eq!(under(&mut app, &in_theirs, &put("party", theirs)).await?, 1);
+    assert!(denied(&under(&mut app, &in_mine, &put("fake", theirs)).await));
+    assert!(denied(&under(&mut app, "null, null, null, false", &put("fake", mine)).await));
+    let taken = under(&mut app, &in_mine, &put("party", mine)).await.unwrap_err();
+    assert!(hvflvspot::store::is_unique_violation(&taken, "directory_pkey"));
+    for grab in [format!("update directory set organizer_id = {mine}"), "delete from directory".to_owned()] {
+        assert_eq!(under(&mut app, &in_mine, &grab).await?, 0, "{grab}");
+    }
+    assert_eq!(seen(&mut app, "null, null, null, false", "directory").await?, 1);
+    Ok(())
+}

@@ -115,7 +115,8 @@ pub(super) async fn edge(State(app): State<AppState>, mut request: Request, next
     let form = ErrorForm::of(&request);
     let route =
         request.extensions().get::<MatchedPath>().map_or("-".to_owned(), |path| path.as_str().to_owned());
-    let span = tracing::info_span!("request", id = %request_id, method = %request.method(), route);
+    let method = request.method().clone();
+    let span = tracing::info_span!("request", id = %request_id, %method, route);
     let current = Current { request_id: Arc::from(request_id.as_str()), form };
     let started = app.clock.monotonic();
     let client = client(&app, &request);
@@ -123,8 +124,10 @@ pub(super) async fn edge(State(app): State<AppState>, mut request: Request, next
     let work = async {
         let mut response = limited(&app, request, next).await;
         dress(&app, response.headers_mut(), &request_id);
-        let took_ms = app.clock.monotonic().saturating_sub(started).as_millis();
-        tracing::info!(status = response.status().as_u16(), took_ms, "answered");
+        let took = app.clock.monotonic().saturating_sub(started);
+        let status = response.status().as_u16();
+        app.metrics.record(&method, &route, status, took);
+        tracing::info!(status, took_ms = took.as_millis(), "answered");
         response
     };
     CURRENT.scope(current, work.instrument(span)).await

@@ -131,7 +131,7 @@ fn overall(checks: &[Check]) -> Status {
     }
 }
 
-fn has_token(app: &AppState, headers: &HeaderMap) -> bool {
+pub(super) fn has_token(app: &AppState, headers: &HeaderMap) -> bool {
     let sent = headers
         .get(header::AUTHORIZATION)
         .and_then(|v| v.to_str().ok())

@@ -16,6 +16,7 @@ pub mod error;
 pub mod extract;
 pub mod gotrue;
 pub mod health;
+pub mod metrics;
 pub mod openapi;
 pub mod page;
 pub mod router;

@@ -12,7 +12,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::error::ApiError;
-use super::{auth, edge, gotrue, health, openapi, whoami};
+use super::{auth, edge, gotrue, health, metrics, openapi, whoami};
 use crate::app::AppState;
 use crate::config::HttpConfig;
 
@@ -21,6 +21,7 @@ pub fn api() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::base())
         .merge(gotrue::routes())
         .merge(health::routes())
+        .merge(metrics::routes())
         .merge(whoami::routes())
 }
 

@@ -20,8 +20,17 @@ const WORKER: &str = "hvflvspot_worker";
 #[derive(Clone)]
 pub struct Endpoint {
     admin: PgConnectOptions,
-    /// (app, worker); `None` for a cluster that trusts its socket.
-    passwords: Option<(String, String)>,
+    /// `None` for a cluster that trusts its socket.
+    login: Option<Login>,
+}
+
+/// How app and worker log in where passwords are asked for.
+#[derive(Clone)]
+struct Login {
+    app: String,
+    worker: String,
+    /// The master key that the passwords come from.
+    key_id: [u8; 4],
 }
 
 impl fmt::Debug for Endpoint {
@@ -37,19 +46,21 @@ impl Endpoint {
             .socket(socket_dir)
             .username(CLUSTER_ADMIN)
             .database(database);
-        Self { admin, passwords: None }
+        Self { admin, login: None }
     }
 
     /// The database of a `DATABASE_URL`. Its user makes the roles and migrates; app and worker get
     /// passwords derived from the master key, so that nothing more has to be configured.
     pub fn external(url: &str, key: &MasterKey) -> Result<Self, sqlx::Error> {
         let admin: PgConnectOptions = url.parse()?;
-        Ok(Self { admin, passwords: Some((key.derive_password(APP), key.derive_password(WORKER))) })
+        let login =
+            Login { app: key.derive_password(APP), worker: key.derive_password(WORKER), key_id: key.id() };
+        Ok(Self { admin, login: Some(login) })
     }
 
     /// The same cluster, another database.
     pub fn with_database(&self, database: &str) -> Self {
-        Self { admin: self.admin.clone().database(database), passwords: self.passwords.clone() }
+        Self { admin: self.admin.clone().database(database), login: self.login.clone() }
     }
 
     /// As whoever may create roles.
@@ -64,19 +75,24 @@ impl Endpoint {
     }
 
     pub fn app(&self) -> PgConnectOptions {
-        self.role(APP, self.passwords.as_ref().map(|p| &p.0)).application_name("hvflvspot app")
+        self.role(APP, self.login.as_ref().map(|l| &l.app)).application_name("hvflvspot app")
     }
 
     pub fn worker(&self) -> PgConnectOptions {
-        self.role(WORKER, self.passwords.as_ref().map(|p| &p.1)).application_name("hvflvspot worker")
+        self.role(WORKER, self.login.as_ref().map(|l| &l.worker)).application_name("hvflvspot worker")
     }
 
     /// The roles that log in with a password of ours, for the migration runner to set.
     pub(super) fn role_passwords(&self) -> Vec<(&'static str, &str)> {
-        match &self.passwords {
-            Some((app, worker)) => vec![(APP, app), (WORKER, worker)],
+        match &self.login {
+            Some(login) => vec![(APP, &login.app), (WORKER, &login.worker)],
             None => Vec::new(),
         }
+    }
+
+    /// The master key behind the passwords.
+    pub(super) fn key_id(&self) -> Option<[u8; 4]> {
+        self.login.as_ref().map(|login| login.key_id)
     }
 
     /// The role that owns every table.

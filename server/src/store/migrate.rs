@@ -6,6 +6,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
 
 use super::Endpoint;
+use crate::keys::sealed_key_id;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 const ROLES: &str = include_str!("roles.sql");
@@ -35,6 +36,7 @@ pub async fn run(endpoint: &Endpoint) -> anyhow::Result<()> {
         "cannot make the roles hvflvspot_owner, hvflvspot_app and hvflvspot_worker: let DATABASE_URL name a user \
          with CREATEROLE, or make them beforehand as docs/OPERATIONS.md shows",
     )?;
+    require_the_same_key(&mut conn, endpoint).await?;
     set_passwords(&mut conn, endpoint).await?;
     conn.execute(AssertSqlSafe(format!("set role {}", endpoint.owner_role()))).await?;
     // sqlx's own bookkeeping stays out of `public`, where every table is under row level security.
@@ -46,6 +48,36 @@ pub async fn run(endpoint: &Endpoint) -> anyhow::Result<()> {
     super::identity::remember(&mut conn).await.context("cannot record the server's identity")?;
     conn.close().await?;
     Ok(())
+}
+
+/// A server with another master key must not change the passwords that the others log in with: it
+/// could read none of the secrets anyway.
+async fn require_the_same_key(conn: &mut PgConnection, endpoint: &Endpoint) -> anyhow::Result<()> {
+    let Some(ours) = endpoint.key_id() else { return Ok(()) };
+    conn.execute(AssertSqlSafe(format!("set role {}", endpoint.owner_role()))).await?;
+    // Unchecked: on an empty database there is no such table yet.
+    let known: bool = sqlx::query_scalar("select to_regclass('public.signing_keys') is not null")
+        .fetch_one(&mut *conn)
+        .await?;
+    let sealed: Option<Vec<u8>> = match known {
+        true => {
+            sqlx::query_scalar(
+                "select private_key_sealed from public.signing_keys order by created_at limit 1",
+            )
+            .fetch_optional(&mut *conn)
+            .await?
+        }
+        false => None,
+    };
+    conn.execute("reset role").await?;
+    match sealed.as_deref().and_then(sealed_key_id) {
+        Some(theirs) if theirs != ours => bail!(
+            "the secrets of this database are sealed under the master key {}, and HVFLVSPOT_MASTER_KEY is {}",
+            hex::encode(theirs),
+            hex::encode(ours),
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Gives app and worker their derived passwords, if they do not already work: a careful

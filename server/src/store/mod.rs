@@ -32,7 +32,7 @@ pub mod users;
 use std::time::Duration;
 
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, Connection as _, PgPool};
 use uuid::Uuid;
 
 pub use endpoint::Endpoint;
@@ -40,6 +40,9 @@ pub use endpoint::Endpoint;
 /// A transaction with its context set. Derefs to `PgConnection`: pass `&mut tx` (or `&mut *tx`) to
 /// store functions. Rolls back when dropped: `tx.commit().await?` is a visible line in the handler.
 pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
+
+/// A connection that rested this long is asked whether it still lives before it is used.
+const CHECK_AFTER_IDLE: Duration = Duration::from_millis(500);
 
 /// The pools, one per role. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -65,6 +68,17 @@ impl Db {
                 .max_connections(max)
                 .acquire_timeout(Duration::from_secs(5))
                 .idle_timeout(Duration::from_secs(600))
+                // A ping before every use would be a round trip a request; one after a pause is
+                // enough to notice that the database was restarted.
+                .test_before_acquire(false)
+                .before_acquire(|connection, about| {
+                    Box::pin(async move {
+                        if about.idle_for > CHECK_AFTER_IDLE {
+                            connection.ping().await?;
+                        }
+                        Ok(true)
+                    })
+                })
         };
         let app = pool(connections).connect_with(endpoint.app()).await?;
         let worker = pool(connections.div_ceil(4).max(2)).connect_with(endpoint.worker()).await?;
