@@ -374,3 +374,46 @@ fn the_bodies_of_the_gate_routes_are_frozen() {
         assert!(read, "{name}");
     }
 }
+
+/// Frozen texts that the protocol page shows in pieces, or only names.
+const NOT_QUOTED: [&str; 14] = [
+    "secret_key",
+    "secret_keys",
+    "code",
+    "signed_message",
+    "trust_root",
+    "key_list",
+    "header",
+    "freshness",
+    "reveal_message",
+    "poll_message",
+    "enroll_challenge",
+    "enroll_confirmed",
+    "time",
+    "wait",
+];
+
+fn assert_quoted(page: &str, field: &str, value: &Value) {
+    match value {
+        _ if NOT_QUOTED.contains(&field) => {}
+        Value::String(text) => {
+            let text: String = text.split_whitespace().collect();
+            assert!(page.contains(&text), "docs/PROTOCOL.md does not quote {field}: {text}");
+        }
+        Value::Array(items) => items.iter().for_each(|item| assert_quoted(page, field, item)),
+        Value::Object(fields) => fields.iter().for_each(|(name, item)| assert_quoted(page, name, item)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[test]
+fn the_protocol_page_quotes_the_frozen_bytes() {
+    let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/PROTOCOL.md");
+    let page: String = std::fs::read_to_string(page).unwrap().split_whitespace().collect();
+    for name in
+        ["ticket-code.json", "manifest.json", "enrolment.json", "signed-requests.json", "gate-bodies.json"]
+    {
+        let text = std::fs::read_to_string(path(name)).unwrap();
+        assert_quoted(&page, name, &serde_json::from_str(&text).unwrap());
+    }
+}
