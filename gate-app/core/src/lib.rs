@@ -2,9 +2,11 @@
 //! scan, and synchronising with the server. The headless binary `gate` and the app are thin layers above this.
 
 pub mod answer;
+pub mod bench;
 pub mod blackbox;
 pub mod clock;
 pub mod db;
+pub mod enroll;
 pub mod gate;
 pub mod gate_time;
 pub mod heal;
@@ -12,5 +14,7 @@ pub mod loaded;
 pub mod own_log;
 pub mod scan;
 pub mod session;
+pub mod status;
 pub mod steward;
+pub mod sync;
 pub mod undo;

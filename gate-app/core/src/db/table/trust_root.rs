@@ -42,3 +42,12 @@ pub fn insert(
     )?;
     Ok(())
 }
+
+/// Forgets the chain of an enrolment that was declined.
+///
+/// # Errors
+/// SQLite's.
+pub fn delete_all(db: &Connection, device: DeviceNo) -> rusqlite::Result<()> {
+    db.execute("delete from trust_root where device_no = ?1", [device.0])?;
+    Ok(())
+}

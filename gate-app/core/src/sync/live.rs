@@ -1,0 +1,116 @@
+//! Staying in touch: a lane that uploads soon after something was written, and one that waits at the server for
+//! news. Each goes on alone when the other fails, and slows down while the server is out of reach.
+
+use super::engine::{CallError, Engine, Lane};
+use super::plan;
+use super::transport::Transport;
+use super::upload;
+use crate::db::table::device::State;
+use crate::db::table::upload as uploads_table;
+use std::cell::Cell;
+use std::time::Duration;
+
+/// How often the log is looked at for new entries.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long the server may hold back its answer.
+const PATIENCE_SECS: u32 = 50;
+/// Clocks are compared anew after so many waits: a quarter of an hour and less.
+const WAITS_PER_COMPARISON: u32 = 15;
+/// After a failure first this, then twice as long each time, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Runs until the device is revoked and wiped; drop it to stop. Each exchange takes effect in one transaction once
+/// its answer is there, so that stopping anywhere loses nothing.
+///
+/// # Errors
+/// Only if the database fails.
+pub async fn stay<T: Transport>(engine: &Engine<T>) -> Result<(), CallError> {
+    let works = Works::default();
+    tokio::select! {
+        ended = uploading(engine, &works) => ended,
+        ended = downloading(engine, &works) => ended,
+    }
+}
+
+/// Whether the lanes' last exchanges worked.
+#[derive(Default)]
+struct Works {
+    up: Cell<bool>,
+    down: Cell<bool>,
+}
+
+impl Works {
+    fn both(&self) -> bool {
+        self.up.get() && self.down.get()
+    }
+}
+
+async fn uploading<T: Transport>(engine: &Engine<T>, works: &Works) -> Result<(), CallError> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if has_offer(engine)? {
+            let lane = engine.upload_lane().await;
+            settle(engine, &works.up, &lane, works)?;
+            if lane.error.is_some() {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            } else {
+                pause = FIRST_PAUSE;
+            }
+        } else {
+            works.up.set(true);
+            if engine.leave(&Lane::default())? == State::Revoked {
+                return Ok(());
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn downloading<T: Transport>(engine: &Engine<T>, works: &Works) -> Result<(), CallError> {
+    let mut pause = FIRST_PAUSE;
+    let mut waits = 0;
+    loop {
+        if waits % WAITS_PER_COMPARISON == 0
+            && let Err(error) = engine.compare_clocks().await
+        {
+            tracing::debug!(%error, "the clocks were not compared");
+        }
+        waits += 1;
+        let (lane, _) = engine.download_lane(PATIENCE_SECS).await;
+        settle(engine, &works.down, &lane, works)?;
+        let state = engine.gate().device.state;
+        if lane.error.is_some() || state != State::Active {
+            if let Some(error) = &lane.error {
+                tracing::info!(%error, "no news from the server");
+            }
+            // After a break the clocks are compared first.
+            waits = 0;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        } else {
+            pause = FIRST_PAUSE;
+            // A server that answers at once without news must not be asked in a tight circle.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+fn settle<T: Transport>(
+    engine: &Engine<T>,
+    works: &Cell<bool>,
+    lane: &Lane,
+    all: &Works,
+) -> Result<(), CallError> {
+    works.set(lane.error.is_none());
+    engine.note_lane(lane, all.both())
+}
+
+fn has_offer<T: Transport>(engine: &Engine<T>) -> Result<bool, CallError> {
+    let gate = engine.gate();
+    let (db, me) = (gate.db.conn(), &gate.device);
+    let refused = uploads_table::refused(db, me.no)?;
+    let now = gate.now()?.best;
+    Ok(plan::next_offer(&upload::logs(db, me)?, &refused, &engine.uploads(), now).is_some())
+}
