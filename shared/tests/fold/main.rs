@@ -1,0 +1,6 @@
+//! The fold over the log: tables, and properties against a naive model.
+
+mod partition;
+mod properties;
+mod tables;
+mod world;
