@@ -81,13 +81,12 @@ fn world() -> impl Strategy<Value = (Vec<Record>, CutOffs)> {
 }
 
 type Key = (ListId, TicketId);
+/// What stands in the end, the incident, and every place that was ever part of it.
+type Model = (Vec<Record>, Option<IncidentStatus>, BTreeSet<EntryPlace>);
 
 /// What the contract says, as slowly as it can be said: for each moment in scan time, the entries that stand, every two
 /// of them with an eye on what lies between.
-fn naive(
-    records: &[Record],
-    cut: &CutOffs,
-) -> BTreeMap<Key, (Vec<Record>, Option<IncidentStatus>, BTreeSet<EntryPlace>)> {
+fn naive(records: &[Record], cut: &CutOffs) -> BTreeMap<Key, Model> {
     let order = |r: &Record| (r.at, r.place.device, r.place.log_no, r.place.seq, r.hash);
     let mut all: Vec<Record> =
         records.iter().filter(|r| !r.rehearsal && cut.include(r.place)).copied().collect();
