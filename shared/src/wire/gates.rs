@@ -28,7 +28,7 @@ fn chain<'b, C>(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Vec<SignedTrustRoot>
 }
 
 /// How a device names its slot and proves that the organizer invited it.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub enum Invitation {
     /// From the link or QR: slot id's 16 bytes and 128-bit secret.
     #[n(0)]
@@ -50,6 +50,16 @@ pub enum Invitation {
         #[n(1)]
         secret: String,
     },
+}
+
+/// The secret stays out of logs.
+impl std::fmt::Debug for Invitation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Link { slot, .. } => f.debug_struct("Link").field("slot", slot).finish_non_exhaustive(),
+            Self::Typed { slot, .. } => f.debug_struct("Typed").field("slot", slot).finish_non_exhaustive(),
+        }
+    }
 }
 
 /// `POST /gates/enroll`.
