@@ -193,7 +193,7 @@ create table scan_seen (
   other_number bigint not null,
   other_log_no bigint not null,
   other_seq bigint not null,
-  primary key (organizer_id, device_id, log_no, seq, entry_hash, other_number)
+  primary key (organizer_id, device_id, log_no, seq, entry_hash, other_number, other_log_no)
 );
 call tenant_table('scan_seen', append_only => true);
 
@@ -253,7 +253,7 @@ create table incidents (
   organizer_id uuid not null,
   event_id uuid not null,
   incident_id uuid not null,
-  kind text not null check (kind in ('double_admission', 'forked_log', 'clock_jump')),
+  kind text not null check (kind in ('double_admission', 'forked_log', 'clock_jump', 'faulty_entry', 'replaced_log')),
   state text not null check (state in ('open', 'closed')),
   list_id uuid,
   ticket_id uuid,

@@ -13,7 +13,9 @@ use crate::auth::{AccessTokens, Passwords};
 use crate::clock::{SharedClock, SharedRng};
 use crate::config::Config;
 use crate::http::metrics::Metrics;
+use crate::gates::Gates;
 use crate::keys::MasterKey;
+use crate::news::News;
 use crate::store::Db;
 
 /// The state of axum's router. Cheap to clone; derefs to [`App`].
@@ -38,6 +40,9 @@ pub struct App {
     pub master_key: MasterKey,
     pub tokens: AccessTokens,
     pub passwords: Passwords,
+    /// Wakes who waits for news of an event, here and at other servers. Publish after commit.
+    pub news: News,
+    pub gates: Gates,
     pub heartbeats: Heartbeats,
     pub database_status: StatusSince,
     pub metrics: Metrics,
@@ -60,6 +65,8 @@ impl AppState {
         let tokens = AccessTokens::load(&db, &master_key, Arc::clone(&clock), &rng, issuer).await?;
         let in_flight = Arc::new(Semaphore::new(config.http.max_in_flight));
         Ok(Self(Arc::new(App {
+            news: News::default(),
+            gates: Gates::new(&rng),
             heartbeats: Heartbeats::new(Arc::clone(&clock)),
             passwords: Passwords::new(rng.clone()),
             database_status: StatusSince::default(),

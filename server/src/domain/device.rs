@@ -15,16 +15,6 @@ pub const SLOT_TTL: Duration = Duration::minutes(10);
 pub const TRIES: i16 = 5;
 /// A certificate outlives its event by so much: gates upload and compare their logs until then.
 pub const AFTER_EVENT: Duration = Duration::days(7);
-/// The alphabet of typed codes (Crockford's base 32): none of I, L, O, U.
-const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-
-/// Four characters out of 20 of the random bits.
-#[must_use]
-pub fn four_characters(random: [u8; 4]) -> String {
-    let bits = u32::from_be_bytes(random);
-    (0..4).map(|i| char::from(CROCKFORD[(bits >> (5 * i)) as usize & 31])).collect()
-}
-
 /// Which secret of a slot a hash is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretKind {

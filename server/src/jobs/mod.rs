@@ -19,6 +19,7 @@ pub struct Jobs(JoinSet<()>);
 pub fn start(app: &AppState) -> Jobs {
     let mut jobs = Jobs(JoinSet::new());
     jobs.every(app, "sweep", Duration::from_secs(600), |app| async move { sweep::run(&app).await });
+    jobs.0.spawn(crate::news::run(app.clone()));
     jobs
 }
 

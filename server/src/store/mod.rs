@@ -7,19 +7,23 @@
 pub mod audit;
 pub mod booking;
 pub mod change;
+pub mod devices;
 pub mod directory;
 pub mod door;
 pub mod endpoint;
 pub mod event;
 pub mod idempotency;
 pub mod identity;
+pub mod incidents;
 pub mod issue;
 pub mod limits;
+pub mod manifests;
 pub mod member;
 pub mod migrate;
 pub mod organizer;
 pub mod refund;
 pub mod sale;
+pub mod scans;
 pub mod search;
 pub mod sessions;
 pub mod signing_key;
@@ -31,7 +35,7 @@ pub mod users;
 
 use std::time::Duration;
 
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, PgPool};
 use uuid::Uuid;
 
@@ -94,6 +98,13 @@ impl Db {
         begin(&self.app, Context { org: Some(organizer.into()), ..Context::default() }).await
     }
 
+    /// As [`Db::tenant`], and everything read is of one moment (repeatable read). A write that met another's
+    /// fails as [`is_retryable`].
+    pub async fn tenant_snapshot(&self, organizer: impl Into<Uuid>) -> Result<Tx, sqlx::Error> {
+        let context = Context { org: Some(organizer.into()), ..Context::default() };
+        begin_as(&self.app, "begin isolation level repeatable read", context).await
+    }
+
     /// A user's own rows, over all organizers, and the user's account.
     pub async fn user(&self, user: impl Into<Uuid>) -> Result<Tx, sqlx::Error> {
         begin(&self.app, Context { user: Some(user.into()), ..Context::default() }).await
@@ -125,6 +136,21 @@ impl Db {
         begin(&self.worker, Context::default()).await
     }
 
+    /// Sends a message to whoever listens on the channel, at any server.
+    pub async fn notify(&self, channel: &str, payload: &str) -> Result<(), sqlx::Error> {
+        sqlx::query("select pg_notify($1, $2)")
+            .bind(channel)
+            .bind(payload)
+            .execute(&self.worker)
+            .await
+            .map(drop)
+    }
+
+    /// A connection that hears messages, one of the worker's.
+    pub async fn listener(&self) -> Result<PgListener, sqlx::Error> {
+        PgListener::connect_with(&self.worker).await
+    }
+
     /// One round trip, for `/health`.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
         sqlx::query("select 1").execute(&self.app).await.map(drop)
@@ -144,11 +170,15 @@ impl Db {
 
 /// `begin` and the context in one round trip. The text is safe: UUIDs, hex digits and a boolean.
 async fn begin(pool: &PgPool, context: Context<'_>) -> Result<Tx, sqlx::Error> {
+    begin_as(pool, "begin", context).await
+}
+
+async fn begin_as(pool: &PgPool, begin: &str, context: Context<'_>) -> Result<Tx, sqlx::Error> {
     let quoted = |id: Option<Uuid>| id.map_or_else(|| "null".to_owned(), |id| format!("'{id}'"));
     let secret =
         context.secret_hash.map_or_else(|| "null".to_owned(), |hash| format!("'\\x{}'", hex::encode(hash)));
     let statement = format!(
-        "begin; select ctx({}, {}, {secret}, {})",
+        "{begin}; select ctx({}, {}, {secret}, {})",
         quoted(context.org),
         quoted(context.user),
         context.admin,

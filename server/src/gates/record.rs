@@ -1,0 +1,179 @@
+//! Recording a verified run: stored once, acknowledged, folded, its incidents kept, all in one transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shared::admission::fold::ListPolicies;
+use shared::admission::history::{CutOffs, Record, TicketHistory};
+use shared::bytes::Hash32;
+use shared::ids::{EventId, OrganizerId};
+use shared::log::entry::{EntryPlace, LogEntry};
+use shared::manifest::docs::RevokedDevice;
+use shared::wire::gates::Run;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use crate::domain::incident::{self, Finding, Kind, MAX_SIDES, Subject, evidence};
+use crate::store::scans::{self, Neighbours, NewRun, Pair, Received};
+use crate::store::{incidents, manifests};
+
+/// What became of a run.
+#[derive(Debug)]
+pub struct Recorded {
+    pub received: Received,
+    /// The log holds another entry at one of its places, or another history beside it.
+    pub forked: bool,
+    /// True if anything in it was new.
+    pub news: bool,
+}
+
+/// Stores a run that was verified as its device's. Whatever it says: policy violations become incidents.
+pub async fn run(
+    conn: &mut PgConnection,
+    organizer: OrganizerId,
+    event: EventId,
+    run: &Run,
+    entries: &[(LogEntry, Hash32)],
+    now: OffsetDateTime,
+) -> Result<Recorded, sqlx::Error> {
+    let (Some((first, _)), Some((last, last_hash))) = (entries.first(), entries.last()) else {
+        return Err(sqlx::Error::Protocol("a run without entries was verified".into()));
+    };
+    let (org, ev) = (organizer.0, event.0);
+    let (from, to) = (first.place.seq, last.place.seq);
+    let received = scans::receive(conn, org, ev, run.device, run.log_no, from, to).await?;
+    let bytes: Vec<&[u8]> = run.entries.iter().map(|b| b.as_slice()).collect();
+    let new = scans::insert(conn, org, ev, entries, &bytes, now).await?;
+    let around = scans::neighbours(conn, org, run.device, run.log_no, from, to).await?;
+    let fork = fork(run, entries, &around);
+    let forked = fork.is_some();
+    let Some(first_new) = new.first().copied() else {
+        return Ok(Recorded { received, forked, news: false });
+    };
+
+    // From here on no other upload of this event can fold: each sees what the ones before it stored.
+    let scan_seq = scans::next_cursor(conn, org, ev).await?;
+    let skipped = usize::try_from(first_new - from).unwrap_or(0);
+    let stored = NewRun {
+        scan_seq,
+        device: run.device,
+        log_no: run.log_no,
+        first: first_new,
+        last: to,
+        last_hash,
+        signature: &run.signature,
+        entry_bytes: bytes.iter().skip(skipped).map(|b| b.len()).sum(),
+        received_at: now,
+    };
+    scans::insert_run(conn, org, ev, &stored).await?;
+
+    let fresh: BTreeSet<u64> = new.into_iter().collect();
+    let fresh: Vec<(LogEntry, Hash32)> =
+        entries.iter().filter(|(e, _)| fresh.contains(&e.place.seq)).cloned().collect();
+    let pairs = touched(conn, organizer, event, &fresh).await?;
+    refold(conn, organizer, event, &pairs, now).await?;
+    for finding in incident::of_entries(&fresh).into_iter().chain(fork) {
+        incidents::put(conn, org, event, &finding, now).await?;
+    }
+    Ok(Recorded { received, forked, news: true })
+}
+
+/// The histories that new entries belong to, also through what they undo.
+async fn touched(
+    conn: &mut PgConnection,
+    organizer: OrganizerId,
+    event: EventId,
+    fresh: &[(LogEntry, Hash32)],
+) -> Result<BTreeSet<Pair>, sqlx::Error> {
+    let mut pairs: BTreeSet<Pair> = BTreeSet::new();
+    let mut targets: Vec<EntryPlace> = Vec::new();
+    for (entry, hash) in fresh {
+        let record = Record::of(entry, *hash);
+        pairs.extend(record.folds_into());
+        targets.extend(record.undoes());
+    }
+    pairs.extend(scans::pairs_at(conn, organizer.0, event.0, &targets).await?);
+    Ok(pairs)
+}
+
+/// The ends of revoked devices' logs, as the signed key list will say.
+pub fn cut_offs(revoked: &[RevokedDevice]) -> CutOffs {
+    revoked.iter().map(|r| (r.device, r.accepted_to.map_or(r.cut_off, |to| to.max(r.cut_off)))).collect()
+}
+
+/// Folds histories anew and brings their incidents up to date.
+pub async fn refold(
+    conn: &mut PgConnection,
+    organizer: OrganizerId,
+    event: EventId,
+    pairs: &BTreeSet<Pair>,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let policies = ListPolicies::of(&manifests::lists(conn, organizer.0, event.0, false).await?);
+    let cut_offs = cut_offs(&manifests::revoked_devices(conn, organizer.0).await?);
+    let wanted: Vec<Pair> = pairs.iter().copied().collect();
+    let mut clean = Vec::new();
+    for (pair, history) in histories(conn, organizer, event, &wanted, &cut_offs).await? {
+        match incident::double_admission(pair.0, pair.1, &history, &policies) {
+            Some(finding) => {
+                incidents::put(conn, organizer.0, event, &finding, now).await?;
+            }
+            None => clean.push(Subject::Admission { list: pair.0, ticket: pair.1 }.id(event)),
+        }
+    }
+    incidents::close(conn, organizer.0, event, &clean, now).await?;
+    Ok(())
+}
+
+/// The histories of these pairs as the log has them now.
+pub async fn histories(
+    conn: &mut PgConnection,
+    organizer: OrganizerId,
+    event: EventId,
+    pairs: &[Pair],
+    cut_offs: &CutOffs,
+) -> Result<Vec<(Pair, TicketHistory)>, sqlx::Error> {
+    let records = scans::records_of(conn, organizer.0, event.0, pairs).await?;
+    let mut groups: BTreeMap<Pair, Vec<Record>> = BTreeMap::new();
+    let mut undos: BTreeMap<EntryPlace, Vec<Record>> = BTreeMap::new();
+    for record in records {
+        if let Some(pair) = record.folds_into() {
+            groups.entry(pair).or_default().push(record);
+        } else if let Some(target) = record.undoes() {
+            undos.entry(target).or_default().push(record);
+        }
+    }
+    Ok(pairs
+        .iter()
+        .map(|pair| {
+            let group = groups.remove(pair).unwrap_or_default();
+            let places: BTreeSet<EntryPlace> = group.iter().map(|r| r.place).collect();
+            let named = places.iter().filter_map(|p| undos.get(p)).flatten();
+            (*pair, TicketHistory::fold(&group, named, cut_offs))
+        })
+        .collect())
+}
+
+/// Two entries at one place, or a neighbour that belongs to another history.
+fn fork(run: &Run, entries: &[(LogEntry, Hash32)], around: &Neighbours) -> Option<Finding> {
+    let mut sides: Vec<_> = around
+        .forked
+        .iter()
+        .map(|(entry, hash)| evidence(entry, *hash, "another entry stands at the same place".into()))
+        .collect();
+    let (first, first_hash) = entries.first()?;
+    if !around.before.is_empty() && !around.before.iter().any(|before| first.follows(before)) {
+        sides.push(evidence(first, *first_hash, "it does not follow the entry before it".into()));
+    }
+    let (_, last_hash) = entries.last()?;
+    if let Some((after, hash)) = around.after.first()
+        && !around.after.iter().any(|(after, _)| after.follows(last_hash))
+    {
+        sides.push(evidence(after, *hash, "it does not follow the entry before it".into()));
+    }
+    sides.truncate(MAX_SIDES);
+    let subject = Subject::Log { kind: Kind::ForkedLog, device: run.device, log_no: run.log_no };
+    (!sides.is_empty()).then_some(Finding { subject, open: true, sides })
+}
