@@ -1,7 +1,7 @@
 //! Invitations (slots), devices, and what they said last of their health.
 
 use shared::bytes::{Hash32, Nonce16, Nonce32, PublicKey};
-use shared::ids::{DeviceId, EventId, OrganizerId};
+use shared::ids::{DeviceId, EventId};
 use shared::manifest::docs::{Capability, LogPlace, ManifestVersion};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -44,23 +44,6 @@ pub async fn claim_key(
     .execute(conn)
     .await?;
     Ok(taken.rows_affected() == 1)
-}
-
-/// Whose a key of the directory is: (organizer, event). In any context.
-pub async fn resolve(
-    conn: &mut PgConnection,
-    kind: &str,
-    key: &str,
-) -> Result<Option<(OrganizerId, EventId)>, sqlx::Error> {
-    let row = sqlx::query!(
-        r#"select organizer_id, event_id as "event_id!" from directory
-            where kind = $1 and key = $2 and event_id is not null"#,
-        kind,
-        key,
-    )
-    .fetch_optional(conn)
-    .await?;
-    Ok(row.map(|r| (r.organizer_id.into(), r.event_id.into())))
 }
 
 /// Gives back the typed names of this organizer's slots that are over. There are only a million.

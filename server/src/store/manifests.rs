@@ -575,29 +575,3 @@ pub async fn sealed_key(
     .await?;
     Ok(sealed)
 }
-
-/// Says that gates must learn of a change: the LAST statement of the transaction. `rows` are 20-byte rows;
-/// none where only configuration changed.
-pub async fn bump(
-    conn: &mut PgConnection,
-    organizer: Uuid,
-    event: Uuid,
-    rows: &[u8],
-) -> Result<u64, sqlx::Error> {
-    let seq = sqlx::query_scalar!(
-        "with counted as (
-           insert into change_counters as c (organizer_id, event_id, change_seq) values ($1, $2, 1)
-           on conflict (organizer_id, event_id) do update set change_seq = c.change_seq + 1
-           returning change_seq
-         )
-         insert into manifest_changes (organizer_id, event_id, change_seq, rows)
-         select $1, $2, change_seq, $3 from counted
-         returning change_seq",
-        organizer,
-        event,
-        rows,
-    )
-    .fetch_one(conn)
-    .await?;
-    number(seq)
-}

@@ -27,6 +27,7 @@ pub mod scans;
 pub mod search;
 pub mod sessions;
 pub mod signing_key;
+pub mod stats;
 pub mod sweep;
 pub mod ticket;
 pub mod ticket_type;

@@ -1,0 +1,160 @@
+//! Numbers of an event. Read in one snapshot, so that they fit each other.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::devices::number;
+
+/// One ticket type.
+#[derive(Debug, Clone)]
+pub struct TypeCounts {
+    pub ticket_type_id: Uuid,
+    pub number: u32,
+    pub name: String,
+    pub valid: u64,
+    pub blocked: u64,
+    pub refunded: u64,
+    pub canceled: u64,
+    pub withdrawn: u64,
+    /// In bookings that are not paid yet.
+    pub held: u64,
+}
+
+pub async fn tickets(
+    conn: &mut PgConnection,
+    organizer: Uuid,
+    event: Uuid,
+) -> Result<Vec<TypeCounts>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select y.ticket_type_id, y.number, y.name,
+                  count(t.ticket_id) filter (where t.state = 'valid') as "valid!",
+                  count(t.ticket_id) filter (where t.state = 'blocked') as "blocked!",
+                  count(t.ticket_id) filter (where t.state = 'refunded') as "refunded!",
+                  count(t.ticket_id) filter (where t.state = 'canceled') as "canceled!",
+                  count(t.ticket_id) filter (where t.state = 'withdrawn') as "withdrawn!",
+                  coalesce((select sum(l.quantity) from booking_lines l
+                              join bookings b on b.organizer_id = $1 and b.booking_id = l.booking_id and b.status = 'held'
+                             where l.organizer_id = $1 and l.ticket_type_id = y.ticket_type_id), 0)::bigint as "held!"
+             from ticket_types y
+             left join tickets t on t.organizer_id = $1 and t.event_id = $2 and t.ticket_type_id = y.ticket_type_id
+            where y.organizer_id = $1 and y.event_id = $2
+            group by y.ticket_type_id, y.number, y.name
+            order by y.number"#,
+        organizer,
+        event,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            Ok(TypeCounts {
+                ticket_type_id: r.ticket_type_id,
+                number: number(i64::from(r.number))?,
+                name: r.name,
+                valid: number(r.valid)?,
+                blocked: number(r.blocked)?,
+                refunded: number(r.refunded)?,
+                canceled: number(r.canceled)?,
+                withdrawn: number(r.withdrawn)?,
+                held: number(r.held)?,
+            })
+        })
+        .collect()
+}
+
+/// Places of an event, over all its quotas.
+#[derive(Debug, Clone, Copy)]
+pub struct Places {
+    pub capacity: u64,
+    pub held: u64,
+    pub sold: u64,
+}
+
+pub async fn places(conn: &mut PgConnection, organizer: Uuid, event: Uuid) -> Result<Places, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"select coalesce(sum(capacity), 0)::bigint as "capacity!", coalesce(sum(held), 0)::bigint as "held!",
+                  coalesce(sum(sold), 0)::bigint as "sold!"
+             from quotas where organizer_id = $1 and event_id = $2"#,
+        organizer,
+        event,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Places { capacity: number(row.capacity)?, held: number(row.held)?, sold: number(row.sold)? })
+}
+
+/// Money that moved, minor units of the event's currency.
+#[derive(Debug, Clone)]
+pub struct Revenue {
+    pub currency: String,
+    pub payments_minor: i64,
+    pub refunds_minor: i64,
+}
+
+pub async fn revenue(
+    conn: &mut PgConnection,
+    organizer: Uuid,
+    event: Uuid,
+) -> Result<Option<Revenue>, sqlx::Error> {
+    sqlx::query_as!(
+        Revenue,
+        r#"select e.currency,
+                  coalesce((select sum(amount_minor) from transactions t
+                             where t.organizer_id = $1 and t.event_id = $2 and t.kind = 'payment'
+                               and t.status in ('completed', 'refunded')), 0)::bigint as "payments_minor!",
+                  coalesce((select sum(amount_minor) from transactions t
+                             where t.organizer_id = $1 and t.event_id = $2 and t.kind = 'refund'
+                               and t.status = 'completed'), 0)::bigint as "refunds_minor!"
+             from events e where e.organizer_id = $1 and e.event_id = $2"#,
+        organizer,
+        event,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Scans of one gate as stored, rehearsals left out.
+#[derive(Debug, Clone)]
+pub struct GateCounts {
+    pub gate_id: Option<Uuid>,
+    pub name: Option<String>,
+    pub entries: u64,
+    pub exits: u64,
+    pub overrides: u64,
+    pub refusals: u64,
+}
+
+/// Attempts by gate, undone ones included: what was done there.
+pub async fn scans_by_gate(
+    conn: &mut PgConnection,
+    organizer: Uuid,
+    event: Uuid,
+) -> Result<Vec<GateCounts>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select s.gate_id, g.name as "name?", s.entries as "entries!", s.exits as "exits!", s.overrides as "overrides!",
+                  s.refusals as "refusals!"
+             from (
+               select gate_id, count(*) filter (where kind = 0) as entries, count(*) filter (where kind = 1) as exits,
+                      count(*) filter (where kind = 2) as refusals, count(*) filter (where kind = 3) as overrides
+                 from scans where organizer_id = $1 and event_id = $2 and not rehearsal and kind <= 3
+                group by gate_id) s
+             left join gates g on g.organizer_id = $1 and g.gate_id = s.gate_id
+            order by g.name nulls last, s.gate_id"#,
+        organizer,
+        event,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            Ok(GateCounts {
+                gate_id: r.gate_id,
+                name: r.name,
+                entries: number(r.entries)?,
+                exits: number(r.exits)?,
+                overrides: number(r.overrides)?,
+                refusals: number(r.refusals)?,
+            })
+        })
+        .collect()
+}
