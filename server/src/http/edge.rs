@@ -144,7 +144,8 @@ async fn limited(app: &AppState, mut request: Request, next: Next) -> Response {
     };
     let place = InFlight(Arc::new(Mutex::new(Some(permit))));
     request.extensions_mut().insert(place.clone());
-    let response = match tokio::time::timeout(app.config.http.request_timeout, next.run(request)).await {
+    let patience = app.config.http.request_timeout + waits_for(request.uri().path());
+    let response = match tokio::time::timeout(patience, next.run(request)).await {
         Ok(response) => response,
         Err(_) => ApiError::unavailable(
             "timeout",
@@ -155,6 +156,11 @@ async fn limited(app: &AppState, mut request: Request, next: Next) -> Response {
     };
     place.release();
     response
+}
+
+/// How long a route may wait for news before it begins to work.
+fn waits_for(path: &str) -> Duration {
+    if path == "/gates/wait" { Duration::from_secs(60) } else { Duration::ZERO }
 }
 
 /// A panic in a handler is our bug and the client's 500; the others' requests go on.

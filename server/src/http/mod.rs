@@ -11,9 +11,11 @@
 //! ```
 
 pub mod auth;
+pub mod devices;
 pub mod edge;
 pub mod error;
 pub mod extract;
+pub mod gates;
 pub mod gotrue;
 pub mod health;
 pub mod metrics;
@@ -21,6 +23,8 @@ pub mod openapi;
 pub mod page;
 pub mod router;
 pub mod serve;
+pub mod stats;
+pub mod validate;
 pub mod whoami;
 
 pub use auth::{Caller, Member};

@@ -12,16 +12,20 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::error::ApiError;
-use super::{auth, edge, gotrue, health, metrics, openapi, whoami};
+use super::{auth, devices, edge, gates, gotrue, health, metrics, openapi, stats, validate, whoami};
 use crate::app::AppState;
 use crate::config::HttpConfig;
 
 /// Every area's routes. Add yours here.
 pub fn api() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::base())
+        .merge(devices::routes())
+        .merge(gates::routes())
         .merge(gotrue::routes())
         .merge(health::routes())
         .merge(metrics::routes())
+        .merge(stats::routes())
+        .merge(validate::routes())
         .merge(whoami::routes())
 }
 

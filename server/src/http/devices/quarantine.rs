@@ -146,8 +146,10 @@ pub(super) async fn decide(
     let revoked = enrolled(&mut tx, organizer, event_id, id).await?.revoked.ok_or_else(not_revoked)?;
     if to > undecided_from(&revoked) {
         let before = LogPlace { seq: to.seq.saturating_sub(1), ..to };
-        let known =
-            scans::entries_after(&mut tx, organizer, id, before.log_no, before.seq, 1).await?.into_iter().next();
+        let known = scans::entries_after(&mut tx, organizer, id, before.log_no, before.seq, 1)
+            .await?
+            .into_iter()
+            .next();
         if !known.is_some_and(|w| w.entry.place.log_no == to.log_no && w.entry.place.seq == to.seq) {
             return Err(ApiError::invalid_field("seq", "unknown", "no such entry has arrived"));
         }

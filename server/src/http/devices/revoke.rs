@@ -72,8 +72,10 @@ pub(super) async fn refold_after(
     after: LogPlace,
     now: time::OffsetDateTime,
 ) -> Result<(), ApiError> {
-    let pairs: BTreeSet<_> =
-        scans::pairs_after(tx, organizer, event_id, device, after.log_no, after.seq).await?.into_iter().collect();
+    let pairs: BTreeSet<_> = scans::pairs_after(tx, organizer, event_id, device, after.log_no, after.seq)
+        .await?
+        .into_iter()
+        .collect();
     record::refold(tx, OrganizerId(organizer), EventId(event_id), &pairs, now).await?;
     Ok(())
 }

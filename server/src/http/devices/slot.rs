@@ -164,13 +164,21 @@ pub(super) async fn create(
     };
     devices::insert_slot(&mut tx, organizer, &new).await?;
     let root = first_root(&manifests::trust_roots(&mut tx, organizer, 0).await?)?;
-    note(&app, &mut tx, &member, "device_slot.created", ("device_slot", slot_id), json!({ "event_id": event_id }))
-        .await?;
+    note(
+        &app,
+        &mut tx,
+        &member,
+        "device_slot.created",
+        ("device_slot", slot_id),
+        json!({ "event_id": event_id }),
+    )
+    .await?;
     let slot = devices::lock_slot(&mut tx, organizer, SlotKey::Id(slot_id)).await?.ok_or_else(no_slot)?;
     tx.commit().await?;
 
     let server = origin(&app)?;
-    let link = Link { origin: server.clone(), slot: Nonce16(*slot_id.as_bytes()), secret, trust_root_hash: root };
+    let link =
+        Link { origin: server.clone(), slot: Nonce16(*slot_id.as_bytes()), secret, trust_root_hash: root };
     let link = link.to_url();
     let qr = QrCode::new(link.as_bytes()).map_err(ApiError::internal)?;
     let qr_svg = qr.render::<svg::Color<'_>>().min_dimensions(240, 240).quiet_zone(true).build();
@@ -279,7 +287,8 @@ pub(super) async fn confirm(
         Ok(Confirm::Again(device)) => DeviceId(device),
         Ok(Confirm::Make(revealed)) => {
             let device = make_device(&app, &mut tx, &member, &slot, &revealed).await?;
-            if !devices::confirm_slot(&mut tx, organizer, slot_id, device.0, member.user.user_id, now).await? {
+            if !devices::confirm_slot(&mut tx, organizer, slot_id, device.0, member.user.user_id, now).await?
+            {
                 return Err(ApiError::conflict("state_conflict", "the invitation has changed meanwhile"));
             }
             device

@@ -116,9 +116,12 @@ async fn clock_skew(
     let time = ServerTime { nonce, received_at, sent_at: UnixMillis(app.clock.now_ms()) };
     let signed = sign1::sign(DocKind::ServerTime, &online, &cbor::encode(&time));
     let off = i64::from(created.0) - i64::from(received_at.secs().0);
-    Ok(ApiError::unauthorized("clock_skew", format!("the device's clock is off by {off} s: correct it and sign again"))
-        .with_member("server_time_ms", received_at.0)
-        .with_member("server_time", STANDARD.encode(signed)))
+    Ok(ApiError::unauthorized(
+        "clock_skew",
+        format!("the device's clock is off by {off} s: correct it and sign again"),
+    )
+    .with_member("server_time_ms", received_at.0)
+    .with_member("server_time", STANDARD.encode(signed)))
 }
 
 fn refuse(e: SignatureError) -> ApiError {
@@ -138,9 +141,7 @@ fn single<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h s
     let mut values = headers.get_all(HeaderName::from_static(name)).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(value), None) => {
-            value.to_str().map(Some).map_err(|_| refuse(SignatureError::Malformed(name)))
-        }
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| refuse(SignatureError::Malformed(name))),
         _ => Err(refuse(SignatureError::Malformed(name))),
     }
 }

@@ -14,7 +14,9 @@ use uuid::Uuid;
 
 use super::{CborBody, ENROLL_LIMIT, parse_cbor};
 use crate::app::AppState;
-use crate::domain::device::{Attempt, Commit, CommitRefusal, Poll, Revealed, SLOT_TTL, SecretKind, Slot, SlotState};
+use crate::domain::device::{
+    Attempt, Commit, CommitRefusal, Poll, Revealed, SLOT_TTL, SecretKind, Slot, SlotState,
+};
 use crate::http::error::ApiError;
 use crate::store::devices::{self, SlotKey};
 use crate::store::{Tx, directory, manifests};
@@ -92,13 +94,20 @@ async fn commit(
         }
         Err(CommitRefusal::Locked) => return Err(refused()),
         Err(CommitRefusal::Expired) => {
-            return Err(ApiError::gone("invitation_expired", "the invitation is older than ten minutes: ask for a new one"));
+            return Err(ApiError::gone(
+                "invitation_expired",
+                "the invitation is older than ten minutes: ask for a new one",
+            ));
         }
         Err(CommitRefusal::Used) => return Err(used()),
     };
     let trust_roots = manifests::trust_roots(&mut tx, organizer.0, 0).await?;
     tx.commit().await?;
-    Ok(EnrollAnswer::Challenge { enrolment: attempt.enrolment, server_nonce: attempt.server_nonce, trust_roots })
+    Ok(EnrollAnswer::Challenge {
+        enrolment: attempt.enrolment,
+        server_nonce: attempt.server_nonce,
+        trust_roots,
+    })
 }
 
 fn used() -> ApiError {
@@ -121,7 +130,8 @@ async fn reveal(
     signature: &Signature64,
 ) -> Result<EnrollAnswer, ApiError> {
     let (organizer, mut tx, slot) = attempt(app, enrolment).await?;
-    let SlotState::Committed(attempt) | SlotState::Revealed(attempt, _) | SlotState::Confirmed(attempt, ..) = &slot.state
+    let (SlotState::Committed(attempt) | SlotState::Revealed(attempt, _) | SlotState::Confirmed(attempt, ..)) =
+        &slot.state
     else {
         return Err(over());
     };
@@ -150,7 +160,11 @@ async fn reveal(
     Ok(EnrollAnswer::Pending {})
 }
 
-async fn poll(app: &AppState, enrolment: &Nonce16, signature: &Signature64) -> Result<EnrollAnswer, ApiError> {
+async fn poll(
+    app: &AppState,
+    enrolment: &Nonce16,
+    signature: &Signature64,
+) -> Result<EnrollAnswer, ApiError> {
     let (organizer, mut tx, slot) = attempt(app, enrolment).await?;
     // Whoever revealed the key may ask, also after a refusal.
     if let SlotState::Revealed(_, revealed) | SlotState::Confirmed(_, revealed, _) = &slot.state
@@ -193,16 +207,19 @@ async fn resolve(app: &AppState, name: &str) -> Result<Option<(OrganizerId, Tx)>
 
 /// True if the key is strong and made this signature.
 fn proves(key: &PublicKey, message: &[u8], signature: &Signature64) -> bool {
-    strong_key(key).is_some_and(|key| key.verify_strict(message, &Signature::from_bytes(&signature.0)).is_ok())
+    strong_key(key)
+        .is_some_and(|key| key.verify_strict(message, &Signature::from_bytes(&signature.0)).is_ok())
 }
 
 /// What both sides put into the digits for "which server": our public address.
 pub fn origin(app: &AppState) -> Result<String, ApiError> {
-    normalize_origin(&app.config.origin()).map_err(ApiError::internal)
+    normalize_origin(app.config.origin()).map_err(ApiError::internal)
 }
 
 /// The hash that links carry and devices pin: of the first trust root.
 pub fn first_root(roots: &[SignedTrustRoot]) -> Result<Hash32, ApiError> {
-    let first = roots.first().ok_or_else(|| ApiError::internal(anyhow::anyhow!("the organizer has no trust root")))?;
+    let first = roots
+        .first()
+        .ok_or_else(|| ApiError::internal(anyhow::anyhow!("the organizer has no trust root")))?;
     Ok(document_hash(&first.document))
 }

@@ -28,7 +28,9 @@ const ENROLL_LIMIT: usize = 4 * 1024;
 
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .merge(OpenApiRouter::new().routes(routes!(enroll::enroll)).layer(DefaultBodyLimit::max(ENROLL_LIMIT)))
+        .merge(
+            OpenApiRouter::new().routes(routes!(enroll::enroll)).layer(DefaultBodyLimit::max(ENROLL_LIMIT)),
+        )
         .routes(routes!(time::time))
         .routes(routes!(manifest::manifest))
         .merge(OpenApiRouter::new().routes(routes!(log::upload)).layer(DefaultBodyLimit::max(log::LIMIT)))
@@ -52,7 +54,8 @@ where
 {
     cbor::decode(body, max).map_err(|e| match e {
         cbor::CborError::TooLong { .. } => ApiError::too_large("the body is larger than this route accepts"),
-        e => ApiError::bad_request("malformed_cbor", "the body is not the canonical CBOR of this route").with_cause(e),
+        e => ApiError::bad_request("malformed_cbor", "the body is not the canonical CBOR of this route")
+            .with_cause(e),
     })
 }
 
@@ -60,9 +63,8 @@ impl From<IssueError> for ApiError {
     fn from(e: IssueError) -> Self {
         match e {
             IssueError::NoEvent => Self::not_found("event"),
-            IssueError::NotReady(_) => {
-                Self::conflict("event_not_ready", format!("{e}")).with_retry_after(std::time::Duration::from_secs(5))
-            }
+            IssueError::NotReady(_) => Self::conflict("event_not_ready", format!("{e}"))
+                .with_retry_after(std::time::Duration::from_secs(5)),
             IssueError::AbsurdClaim(_) => {
                 Self::unprocessable("absurd_version", "no manifest of that epoch can exist").with_cause(e)
             }

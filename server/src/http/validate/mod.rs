@@ -155,7 +155,10 @@ async fn event_of(app: &AppState, organizer: OrganizerId, body: &Validate) -> Re
     let event = online::event_of_code(&mut tx, organizer.0, &body.code).await?;
     tx.commit().await?;
     event.ok_or_else(|| {
-        ApiError::unprocessable("event_unknown", "the code names no event of yours: say at which event it is presented")
+        ApiError::unprocessable(
+            "event_unknown",
+            "the code names no event of yours: say at which event it is presented",
+        )
     })
 }
 
