@@ -8,6 +8,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::admin;
 use crate::bench;
 use crate::clock::{SharedClock, SharedRng, SystemClock};
 use crate::config::{self, Loaded};
@@ -67,6 +68,9 @@ enum Command {
     /// Print every setting with its value and where it comes from
     #[command(after_help = "Example:\n  HVFLVSPOT_HOLD_MINUTES=20 hvflvspot config")]
     Config,
+    /// Administrators of the platform
+    #[command(subcommand, after_help = "Example:\n  hvflvspot admin create --email ada@example.org")]
+    Admin(Admin),
     /// Perform the main job aloud against a running server, with real gates and a network that is really cut
     #[command(
         after_help = "Example:\n  hvflvspot tour --url http://127.0.0.1:3000\n\nExits 0 only if everything happened as it must."
@@ -92,6 +96,20 @@ enum Command {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum Admin {
+    /// Make an administrator; the password is asked for, or read from standard input
+    #[command(after_help = "Example:\n  hvflvspot admin create --email ada@example.org < password.txt")]
+    Create {
+        /// The account's address
+        #[arg(long)]
+        email: String,
+        /// Make an account that exists an administrator; it keeps its password
+        #[arg(long)]
+        promote: bool,
+    },
+}
+
 /// Runs the process's command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -112,7 +130,11 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             return Ok(());
         }
         Command::Config => return print_config(&loaded, cli.settings.json),
-        Command::Serve | Command::Migrate | Command::Tour { .. } | Command::Bench { .. } => {}
+        Command::Serve
+        | Command::Migrate
+        | Command::Admin(_)
+        | Command::Tour { .. }
+        | Command::Bench { .. } => {}
     }
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(&loaded.config.log)?)
@@ -132,6 +154,18 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 database.close().await?;
                 done?;
                 println!("the database is at schema {}", migrate::fingerprint());
+                Ok(())
+            }
+            Command::Admin(Admin::Create { email, promote }) => {
+                let user = admin::create(&loaded.config, &email, promote).await?;
+                if cli.settings.json {
+                    println!(
+                        "{}",
+                        serde_json::json!({ "user_id": user.id, "email": user.email, "role": user.role })
+                    );
+                } else {
+                    println!("{} is an administrator", user.email);
+                }
                 Ok(())
             }
             Command::Tour { url, email, password } => {
@@ -198,6 +232,10 @@ mod tests {
         for command in cli.get_subcommands_mut().filter(|c| c.get_name() != "help") {
             let help = command.render_long_help().to_string();
             assert!(help.contains("Example:"), "{} has no example", command.get_name());
+            for inner in command.get_subcommands_mut().filter(|c| c.get_name() != "help") {
+                let help = inner.render_long_help().to_string();
+                assert!(help.contains("Example:"), "{} has no example", inner.get_name());
+            }
         }
     }
 }

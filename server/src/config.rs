@@ -265,8 +265,15 @@ pub struct Loaded {
 pub struct Problems(pub Vec<String>);
 
 /// Variables of ours that are read elsewhere.
-const OTHER_ENV: &[&str] =
-    &["HVFLVSPOT_CONFIG", "HVFLVSPOT_GATE", "HVFLVSPOT_GATE_CONNECT", "HVFLVSPOT_PIN", "HVFLVSPOT_URL"];
+const OTHER_ENV: &[&str] = &[
+    "HVFLVSPOT_BIN_DIR",
+    "HVFLVSPOT_CONFIG",
+    "HVFLVSPOT_GATE",
+    "HVFLVSPOT_GATE_CONNECT",
+    "HVFLVSPOT_PIN",
+    "HVFLVSPOT_TOUR_PASSWORD",
+    "HVFLVSPOT_URL",
+];
 
 /// The table's own spelling of a key, if there is such a setting.
 pub fn known_key(key: &str) -> Option<&'static str> {

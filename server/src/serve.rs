@@ -29,9 +29,10 @@ pub struct Database {
 impl Database {
     /// Connects to the database of `DATABASE_URL`, or starts the private one. On the main thread.
     pub async fn open(config: &Config, rng: &SharedRng) -> anyhow::Result<Self> {
-        let given = config.master_key.as_ref().map(|key| MasterKey::parse(key.reveal())).transpose()?;
         if let Some(url) = &config.database_url {
-            let master_key = given.context("HVFLVSPOT_MASTER_KEY is required with a database URL")?;
+            let key =
+                config.master_key.as_ref().context("HVFLVSPOT_MASTER_KEY is required with a database URL")?;
+            let master_key = MasterKey::parse(key.reveal())?;
             let endpoint = Endpoint::external(url.reveal(), &master_key)
                 // The URL holds a password: it is not told.
                 .map_err(|_| anyhow::anyhow!("the database URL cannot be read: it must be like postgres://user:password@host/database"))?;
@@ -46,11 +47,21 @@ impl Database {
             dies_with_us: true,
         })
         .await?;
-        let master_key = match given {
-            Some(key) => key,
-            None => MasterKey::load_or_create(&config.data_dir.join("master.key"), rng)?,
-        };
+        let master_key = private_key(config, rng)?;
         Ok(Self { endpoint: cluster.endpoint(), cluster: Some(cluster), master_key })
+    }
+
+    /// The same, or the private one of a server that already runs on the data folder: for commands that
+    /// work beside it.
+    pub async fn join_or_open(config: &Config, rng: &SharedRng) -> anyhow::Result<Self> {
+        let running = match config.database_url {
+            Some(_) => None,
+            None => Cluster::running(&config.data_dir),
+        };
+        match running {
+            Some(endpoint) => Ok(Self { cluster: None, endpoint, master_key: private_key(config, rng)? }),
+            None => Self::open(config, rng).await,
+        }
     }
 
     /// Stops the cluster, if it is ours.
@@ -59,6 +70,14 @@ impl Database {
             Some(cluster) => cluster.stop().await,
             None => Ok(()),
         }
+    }
+}
+
+/// The configured master key, or the one of the data folder.
+fn private_key(config: &Config, rng: &SharedRng) -> anyhow::Result<MasterKey> {
+    match &config.master_key {
+        Some(key) => MasterKey::parse(key.reveal()),
+        None => MasterKey::load_or_create(&config.data_dir.join("master.key"), rng),
     }
 }
 

@@ -267,3 +267,54 @@ async fn an_external_database_is_prepared_by_a_user_that_is_no_superuser() -> Re
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn an_administrator_is_made_beside_a_running_server_and_signs_in() -> Result<()> {
+    use tokio::io::AsyncWriteExt as _;
+    let dir = reachable_dir()?;
+    let data = dir.path().join("data");
+    let server = ServerProcess::start(&data, &[]).await?;
+    let admin = async |args: &[&str], password: &str| -> Result<(bool, String)> {
+        let mut child = tokio::process::Command::new(binary("hvflvspot")?)
+            .args(["admin", "create", "--email", "ada@example.org", "--json"])
+            .args(args)
+            .env("HVFLVSPOT_DATA_DIR", &data)
+            .env_remove("DATABASE_URL")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()?;
+        let mut stdin = child.stdin.take().context("stdin is piped")?;
+        // With --promote nobody reads it.
+        let _ = stdin.write_all(format!("{password}\n").as_bytes()).await;
+        drop(stdin);
+        let output = child.wait_with_output().await?;
+        let text = [output.stdout, output.stderr].concat();
+        Ok((output.status.success(), String::from_utf8(text)?))
+    };
+    let (done, short) = admin(&[], "tooshort").await?;
+    assert!(!done && short.contains("12"), "{short}");
+    let (done, missing) = admin(&["--promote"], "").await?;
+    assert!(!done && missing.contains("there is no account"), "{missing}");
+    let (done, made) = admin(&[], "a rather long passphrase").await?;
+    assert!(done && made.contains("\"role\":\"admin\""), "{made}");
+    let (done, again) = admin(&[], "a rather long passphrase").await?;
+    assert!(!done && again.contains("--promote"), "{again}");
+    assert!(admin(&["--promote"], "").await?.0);
+
+    let client = reqwest_client();
+    let session: serde_json::Value = client
+        .post(format!("{}/auth/v1/token?grant_type=password", server.url))
+        .json(&serde_json::json!({"email": "ADA@example.org", "password": "a rather long passphrase"}))
+        .send()
+        .await?
+        .error_for_status()?
+        .json()
+        .await?;
+    let token = session["access_token"].as_str().context("no token")?;
+    let whoami: serde_json::Value =
+        client.get(format!("{}/auth/verify", server.url)).bearer_auth(token).send().await?.json().await?;
+    assert_eq!(whoami["role"], "admin", "{whoami}");
+    assert!(server.stop().await?.success());
+    Ok(())
+}

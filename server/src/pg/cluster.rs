@@ -81,6 +81,16 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// The cluster that another process of ours runs in the data folder, if one does.
+    pub fn running(data_dir: &Path) -> Option<Endpoint> {
+        let dir = data_dir.canonicalize().ok()?;
+        let file = File::options().write(true).open(dir.join("lock")).ok()?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Err(rustix::io::Errno::WOULDBLOCK) => Some(Endpoint::private(&socket_path(&dir), DATABASE)),
+            _ => None,
+        }
+    }
+
     /// Where to connect.
     pub fn endpoint(&self) -> Endpoint {
         Endpoint::private(&self.socket_dir, DATABASE)
@@ -287,13 +297,18 @@ async fn end_leftover(data: &Path) -> anyhow::Result<()> {
     }
 }
 
-fn socket_dir(dir: &Path, user: Option<User>) -> anyhow::Result<PathBuf> {
-    let mut run = dir.join("run");
-    if run.as_os_str().len() > LONGEST_SOCKET_DIR {
-        use sha2::{Digest as _, Sha256};
-        let name = hex::encode(&Sha256::digest(dir.as_os_str().as_encoded_bytes())[..8]);
-        run = std::env::temp_dir().join(format!("hvflvspot-{name}"));
+fn socket_path(dir: &Path) -> PathBuf {
+    let run = dir.join("run");
+    if run.as_os_str().len() <= LONGEST_SOCKET_DIR {
+        return run;
     }
+    use sha2::{Digest as _, Sha256};
+    let name = hex::encode(&Sha256::digest(dir.as_os_str().as_encoded_bytes())[..8]);
+    std::env::temp_dir().join(format!("hvflvspot-{name}"))
+}
+
+fn socket_dir(dir: &Path, user: Option<User>) -> anyhow::Result<PathBuf> {
+    let run = socket_path(dir);
     make_dir(&run, 0o700)?;
     give(&run, user)?;
     Ok(run)

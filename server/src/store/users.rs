@@ -216,3 +216,25 @@ pub async fn make_organizer(
     .await?;
     Ok(())
 }
+
+/// Makes the account of an address an administrator; `None` if there is none.
+pub async fn make_admin(
+    conn: &mut PgConnection,
+    email: &str,
+    now: OffsetDateTime,
+) -> Result<Option<User>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        update users set role = 'admin', updated_at = $2
+         where email = $1::text::citext
+        returning id, email::text as "email!", password_hash, email_confirmed_at, role, user_metadata,
+                  created_at, updated_at, last_sign_in_at
+        "#,
+        email,
+        now,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(User::from))
+}
