@@ -172,7 +172,8 @@ impl EventFold {
     #[must_use]
     pub fn counts(&self, list: ListId) -> ListCounts {
         let mut counts = ListCounts::default();
-        for (_, _, history) in self.histories().filter(|(l, _, _)| *l == list) {
+        let of_list = (list, TicketId::from_bytes([0; 16]))..=(list, TicketId::from_bytes([0xff; 16]));
+        for history in self.tickets.range(of_list).map(|(_, history)| history) {
             counts.add(history);
         }
         counts

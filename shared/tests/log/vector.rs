@@ -70,3 +70,28 @@ fn the_frozen_run_verifies_and_says_what_it_said() {
         assert_eq!(entry.check(), Ok(()));
     }
 }
+
+#[test]
+fn the_protocol_page_quotes_the_frozen_run() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("../docs/PROTOCOL.md")).expect("the page is committed");
+    let code = page.split("```").skip(1).step_by(2);
+    // Annotated lines: the bytes, two spaces, words.
+    let bytes: String = code
+        .flat_map(str::lines)
+        .map(|line| line.trim_start().split("  ").next().unwrap_or_default())
+        .collect();
+    let squeezed: String = page.split_whitespace().collect();
+    let now = vector();
+    let frozen = |field: &str| now[field].as_str().expect("a text").to_owned();
+    for text in [frozen("run_message"), frozen("signature")] {
+        assert!(squeezed.contains(&text), "the page does not quote {text}");
+    }
+    for (entry, hash) in
+        now["entries"].as_array().into_iter().flatten().zip(now["hashes"].as_array().into_iter().flatten())
+    {
+        let (entry, hash) = (entry.as_str().expect("hex"), hash.as_str().expect("hex"));
+        assert!(bytes.contains(entry), "the page does not quote the entry {entry}");
+        assert!(squeezed.contains(hash), "the page does not quote the hash {hash}");
+    }
+}
