@@ -67,6 +67,15 @@ pub struct EntryPlace {
 }
 
 impl EntryPlace {
+    /// Highest number in a log: databases count in signed 64 bits.
+    pub const MAX_SEQ: u64 = i64::MAX as u64;
+
+    /// True if an entry can stand there: both numbers from 1, seq up to [`Self::MAX_SEQ`].
+    #[must_use]
+    pub const fn is_possible(self) -> bool {
+        self.log_no > 0 && self.seq > 0 && self.seq <= Self::MAX_SEQ
+    }
+
     /// The place after it in the same log; `None` at the end of numbers.
     #[must_use]
     pub fn next(self) -> Option<Self> {
@@ -281,7 +290,7 @@ impl LogEntry {
         use EntryKind as K;
         let scan = !matches!(self.kind, K::Undo | K::Fork);
         let opens = self.place.seq == 1;
-        let target_possible = self.target.is_none_or(|t| t != self.place && t.log_no > 0 && t.seq > 0);
+        let target_possible = self.target.is_none_or(|t| t != self.place && t.is_possible());
         let identified = match self.kind {
             K::Entry | K::Override => self.ticket.is_some(),
             K::Exit | K::Refuse => self.ticket.is_some() || self.text_hash.is_some(),

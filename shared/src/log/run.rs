@@ -60,7 +60,7 @@ pub enum RunError {
         /// Why.
         error: CborError,
     },
-    /// Of another device or log than the run says, out of sequence, or numbered 0.
+    /// Of another device or log than the run says, out of sequence, or at a place that cannot be.
     #[error("entry {index} stands at {found:?}, which does not belong there")]
     Misplaced {
         /// Which one.
@@ -122,11 +122,8 @@ pub fn verify_run(run: &Run, key: &VerifyingKey) -> Result<Vec<(LogEntry, Hash32
 /// [`RunError::Misplaced`] or [`RunError::BrokenChain`] with the first entry that does not fit.
 pub fn check_chain(entries: &[(LogEntry, Hash32)]) -> Result<(), RunError> {
     for (index, (entry, _)) in entries.iter().enumerate() {
-        let fits = match index.checked_sub(1).map(|i| &entries[i]) {
-            None => entry.place.log_no > 0 && entry.place.seq > 0,
-            Some((before, _)) => before.place.next() == Some(entry.place),
-        };
-        if !fits {
+        let expected = index.checked_sub(1).map(|i| entries[i].0.place.next());
+        if !entry.place.is_possible() || expected.is_some_and(|e| e != Some(entry.place)) {
             return Err(RunError::Misplaced { index, found: entry.place });
         }
         let before = index.checked_sub(1).map(|i| &entries[i].1);

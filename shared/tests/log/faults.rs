@@ -91,6 +91,7 @@ fn each_fault_is_named_and_the_entry_is_stored_all_the_same() {
         (F::TargetPlace, changed(undo(), |e| e.target = Some(e.place))),
         (F::TargetPlace, changed(undo(), |e| e.target = Some(place(1, 0)))),
         (F::TargetPlace, changed(undo(), |e| e.target = Some(place(0, 1)))),
+        (F::TargetPlace, changed(undo(), |e| e.target = Some(place(1, 1 << 63)))),
         (F::List, changed(second(), |e| e.list = None)),
         (F::List, changed(undo(), |e| e.list = None)),
         (F::Ticket, changed(second(), |e| e.ticket = None)),

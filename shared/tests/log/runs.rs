@@ -95,7 +95,11 @@ fn what_the_device_signed_out_of_order_is_no_run_either() {
     misplaced(&[b.clone(), a.clone()], 1);
     misplaced(&[entry(0, NO_ENTRY)], 0);
     misplaced(&[LogEntry { place: place(0, 1), ..a.clone() }], 0);
-    misplaced(&[entry(u64::MAX, NO_ENTRY), entry(1, NO_ENTRY)], 1);
+    let end = i64::MAX as u64;
+    assert!(verify(&run(&[entry(end, NO_ENTRY)])).is_ok());
+    misplaced(&[entry(end + 1, NO_ENTRY)], 0);
+    misplaced(&[entry(u64::MAX, NO_ENTRY)], 0);
+    misplaced(&[entry(end, NO_ENTRY), entry(1, NO_ENTRY)], 1);
     // Right numbers, wrong ancestor.
     let stepchild = entry(2, Hash32([7; 32]));
     assert_eq!(verify(&run(&[a.clone(), stepchild])), Err(RunError::BrokenChain { index: 1 }));
