@@ -362,3 +362,10 @@ fn a_rule_survives_json_and_back() {
     let rule: shared::admission::rule::Rule = serde_json::from_str(&json).expect("a rule");
     assert_eq!(serde_json::to_string(&rule).expect("JSON"), json);
 }
+
+#[test]
+fn the_protocol_page_shows_a_rule_that_compiles() {
+    let page = include_str!("../../../docs/PROTOCOL.md");
+    let json = page.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    CompiledRule::parse(json).expect("it is a rule");
+}
