@@ -16,6 +16,7 @@ use crate::gates::Gates;
 use crate::http::metrics::Metrics;
 use crate::keys::MasterKey;
 use crate::news::News;
+use crate::selling::Selling;
 use crate::store::Db;
 
 /// The state of axum's router. Cheap to clone; derefs to [`App`].
@@ -43,6 +44,7 @@ pub struct App {
     /// Wakes who waits for news of an event, here and at other servers. Publish after commit.
     pub news: News,
     pub gates: Gates,
+    pub selling: Selling,
     pub heartbeats: Heartbeats,
     pub database_status: StatusSince,
     pub metrics: Metrics,
@@ -72,6 +74,7 @@ impl AppState {
             database_status: StatusSince::default(),
             metrics: Metrics::default(),
             stopping: CancellationToken::new(),
+            selling: Selling::new(&config.gateway, &master_key),
             config,
             db,
             clock,

@@ -3,6 +3,7 @@
 //! `http → domain`, `http → store → domain`; `domain` knows neither axum nor sqlx, `store` knows no axum.
 
 pub mod admin;
+pub mod adapters;
 pub mod app;
 pub mod auth;
 pub mod bench;
@@ -16,6 +17,7 @@ pub mod jobs;
 pub mod keys;
 pub mod news;
 pub mod pg;
+pub mod selling;
 pub mod serve;
 pub mod store;
 pub mod tls;

@@ -127,6 +127,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     if !jobs.finish(Duration::from_secs(10)).await {
         tracing::warn!("some jobs did not finish their step and will repeat it");
     }
+    if !app.selling.finish(Duration::from_secs(10)).await {
+        tracing::warn!("some payments are still in flight; the reconcile job will close them");
+    }
     app.db.close().await;
     database.close().await?;
     tracing::info!("stopped");

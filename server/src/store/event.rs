@@ -183,13 +183,6 @@ pub async fn bump(conn: &mut PgConnection, organizer_id: Uuid, event_id: Uuid) -
     Ok(())
 }
 
-/// True for a zone name that the database knows, and with it every place that computes local times.
-pub async fn time_zone_exists(conn: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(r#"select exists (select from pg_timezone_names where name = $1) as "exists!""#, name)
-        .fetch_one(conn)
-        .await
-}
-
 /// A category: (id, name).
 pub async fn categories(conn: &mut PgConnection) -> Result<Vec<(String, String)>, sqlx::Error> {
     let rows = sqlx::query!("select category_id, name from categories order by position, category_id")

@@ -1,0 +1,164 @@
+//! From paid to tickets, many bookings of an event in one transaction.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::queue::Queue;
+use super::{Actor, StepError, keys};
+use crate::app::AppState;
+use crate::domain::keys::Purpose;
+use crate::domain::ledger::{self, Amounts};
+use crate::domain::ticket::{CodeFacts, Window};
+use crate::store::change;
+use crate::store::issue::{self, NewIssue, NewLedgerLine, NewTicket};
+use crate::store::ticket::{ChangedTicket, manifest_rows};
+use shared::bytes::Kid;
+use shared::ids::TicketId;
+
+/// Tickets of one kind in a booking.
+#[derive(Debug, Clone, Copy)]
+pub struct Lot {
+    pub ticket_type_id: Uuid,
+    pub type_no: u16,
+    pub window: Window,
+    pub quantity: u32,
+}
+
+/// The money of a booking.
+#[derive(Debug, Clone)]
+pub struct Paid {
+    pub transaction_id: Uuid,
+    pub provider: String,
+    pub provider_ref: String,
+    pub amounts: Amounts,
+}
+
+/// A booking to issue.
+#[derive(Debug, Clone)]
+pub struct IssueOrder {
+    pub organizer_id: Uuid,
+    pub event_id: Uuid,
+    pub booking_id: Uuid,
+    /// None: it is free.
+    pub paid: Option<Paid>,
+    pub lots: Vec<Lot>,
+    pub actor: Actor,
+}
+
+/// An issued ticket: what its code says, and of which type it is.
+#[derive(Debug, Clone, Copy)]
+pub struct IssuedTicket {
+    pub ticket_type_id: Uuid,
+    pub facts: CodeFacts,
+}
+
+/// `None`: the booking was not held any more, or its payment not pending.
+pub type Issued = Option<Vec<IssuedTicket>>;
+
+pub(crate) type IssueQueue = Queue<Arc<IssueOrder>, Issued, StepError>;
+
+/// Issues a booking, together with others of its event that wait.
+///
+/// # Errors
+/// [`StepError`]; nothing was issued then.
+pub async fn issue(app: &AppState, order: IssueOrder) -> Result<Issued, StepError> {
+    let (state, event_id) = (app.clone(), order.event_id);
+    let work = move |orders| issue_batch(state.clone(), orders);
+    let answer = app.selling.issues.submit(&app.selling.tasks, event_id, Arc::new(order), work).await;
+    answer.ok_or(StepError::Died)?
+}
+
+async fn issue_batch(app: AppState, orders: Vec<Arc<IssueOrder>>) -> Result<Vec<Issued>, StepError> {
+    let Some(first) = orders.first() else { return Ok(Vec::new()) };
+    let (organizer_id, event_id) = (first.organizer_id, first.event_id);
+    let opened =
+        keys::opened(&app, organizer_id, Purpose::Ticket, Some(event_id)).await.map_err(StepError::Key)?;
+    let (key, _) = opened.active().ok_or_else(|| StepError::Key(anyhow::anyhow!("none is active")))?;
+    let kid = key.kid;
+    let issues: Vec<NewIssue> = orders.iter().map(|order| new_issue(&app, order)).collect();
+
+    let mut tx = app.db.tenant(organizer_id).await?;
+    let done = issue::issue(&mut tx, organizer_id, event_id, &kid.0, &issues, app.clock.now()).await?;
+    let ours = |i: &&NewIssue| done.bookings.contains(&i.booking_id);
+    let changed: Vec<ChangedTicket> =
+        issues.iter().filter(ours).flat_map(|i| &i.tickets).map(as_changed).collect();
+    if !changed.is_empty() {
+        // The last statement: see `change`.
+        let rows = manifest_rows(&changed);
+        change::record(&mut tx, organizer_id, event_id, &rows, Some(done.issued_at)).await?;
+    }
+    tx.commit().await?;
+    let answer = |i: &NewIssue| {
+        ours(&i).then(|| i.tickets.iter().map(|t| as_issued(t, kid, done.issued_at)).collect())
+    };
+    Ok(issues.iter().map(answer).collect())
+}
+
+fn new_issue(app: &AppState, order: &IssueOrder) -> NewIssue {
+    let booking_id = order.booking_id;
+    let ticket = |lot: &Lot| NewTicket {
+        ticket_id: app.rng.uuid(&*app.clock),
+        booking_id,
+        ticket_type_id: lot.ticket_type_id,
+        type_no: lot.type_no.into(),
+        not_before: lot.window.not_before,
+        expires_at: lot.window.expires_at,
+    };
+    let tickets = order.lots.iter().flat_map(|lot| (0..lot.quantity).map(move |_| ticket(lot))).collect();
+    NewIssue {
+        booking_id,
+        transaction_id: order.paid.as_ref().map(|p| p.transaction_id),
+        provider_ref: order.paid.as_ref().map(|p| p.provider_ref.clone()),
+        audit_id: app.rng.uuid(&*app.clock),
+        actor_kind: order.actor.kind,
+        actor_id: order.actor.id,
+        request_id: order.actor.request_id.clone(),
+        tickets,
+        ledger: order.paid.as_ref().map(|p| payment_entry(booking_id, p)).unwrap_or_default(),
+    }
+}
+
+/// The ledger lines of a payment.
+pub(super) fn payment_entry(booking_id: Uuid, paid: &Paid) -> Vec<NewLedgerLine> {
+    entry(paid.transaction_id, booking_id, ledger::payment(&paid.provider, paid.amounts))
+}
+
+/// The ledger lines of an entry, numbered.
+pub(super) fn entry(entry_id: Uuid, booking_id: Uuid, lines: Vec<ledger::LedgerLine>) -> Vec<NewLedgerLine> {
+    let numbered = (1..).zip(lines);
+    numbered
+        .map(|(line, l)| NewLedgerLine {
+            entry_id,
+            line,
+            booking_id,
+            account: l.account,
+            amount_minor: l.amount_minor,
+        })
+        .collect()
+}
+
+fn as_changed(ticket: &NewTicket) -> ChangedTicket {
+    ChangedTicket {
+        ticket_id: ticket.ticket_id,
+        type_no: ticket.type_no,
+        generation: 0,
+        state: "valid".to_owned(),
+    }
+}
+
+fn as_issued(ticket: &NewTicket, kid: Kid, issued_at: OffsetDateTime) -> IssuedTicket {
+    IssuedTicket {
+        ticket_type_id: ticket.ticket_type_id,
+        facts: CodeFacts {
+            ticket_id: TicketId(ticket.ticket_id),
+            type_no: u16::try_from(ticket.type_no).expect("it was a u16"),
+            generation: 0,
+            kid,
+            issued_at,
+            not_before: ticket.not_before,
+            expires_at: ticket.expires_at,
+        },
+    }
+}

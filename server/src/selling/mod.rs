@@ -1,0 +1,95 @@
+//! The steps of a sale put together, for the routes and for the jobs: hold → pay → issue, and back.
+//! Each step is a transaction of its own; whatever breaks between two of them, the reconcile job or the
+//! expiry of the hold brings to an end.
+
+pub mod catalog;
+pub mod issue;
+pub mod keys;
+pub mod pay;
+pub mod purchase;
+pub mod queue;
+pub mod refund;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::adapters::payment::Providers;
+use crate::adapters::payment::simulated::Simulated;
+use crate::config::GatewayConfig;
+use crate::keys::MasterKey;
+use crate::store::change::RecordError;
+
+/// What selling keeps in memory.
+#[derive(Debug)]
+pub struct Selling {
+    pub providers: Providers,
+    pub catalog: catalog::Cache,
+    pub keys: keys::Cache,
+    pub(crate) holds: purchase::HoldQueue,
+    pub(crate) issues: issue::IssueQueue,
+    /// Work that goes on when its request goes away; waited for at a stop.
+    pub tasks: TaskTracker,
+}
+
+/// Who acts, for the audit.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// `user`, `guest`, `system` or `job`.
+    pub kind: &'static str,
+    pub id: Option<Uuid>,
+    pub request_id: Option<String>,
+}
+
+impl Actor {
+    /// A job of this server.
+    #[must_use]
+    pub const fn job() -> Self {
+        Self { kind: "job", id: None, request_id: None }
+    }
+}
+
+/// A step that did not happen, for no fault of the caller's.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error("the event's ticket key is missing or does not open: {0}")]
+    Key(#[source] anyhow::Error),
+    #[error("the step's task died")]
+    Died,
+    #[error("the payment provider {0} is not configured")]
+    NoProvider(String),
+}
+
+impl Selling {
+    /// The simulated gateway's seed is the configured one or else one of this installation, so that it says
+    /// the same after a restart.
+    #[must_use]
+    pub fn new(gateway: &GatewayConfig, master_key: &MasterKey) -> Self {
+        let seed = gateway.seed.unwrap_or_else(|| {
+            let key = master_key.subkey("hvflvspot/simulated-payment-seed/v1\0");
+            u64::from_be_bytes(*key.first_chunk().expect("a subkey is longer than eight bytes"))
+        });
+        let latency = Duration::from_millis(gateway.latency_ms);
+        let simulated = Simulated::new(seed, gateway.success_rate, latency);
+        Self {
+            providers: Providers::new(vec![Arc::new(simulated)]),
+            catalog: catalog::Cache::default(),
+            keys: keys::Cache::default(),
+            holds: purchase::HoldQueue::default(),
+            issues: issue::IssueQueue::default(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Waits for work in flight. True if all of it ended within `patience`.
+    pub async fn finish(&self, patience: Duration) -> bool {
+        self.tasks.close();
+        tokio::time::timeout(patience, self.tasks.wait()).await.is_ok()
+    }
+}
