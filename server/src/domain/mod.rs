@@ -9,5 +9,6 @@ pub mod keys;
 pub mod ledger;
 pub mod manifest;
 pub mod pricing;
+pub mod steward;
 pub mod text;
 pub mod ticket;

@@ -65,6 +65,17 @@ pub(super) fn current() -> (String, ErrorForm) {
     CURRENT.try_with(|c| (c.request_id.to_string(), c.form)).unwrap_or_default()
 }
 
+/// Carries the request's id along into work that outlives the request.
+pub(super) fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let current = CURRENT.try_with(Clone::clone).ok();
+    async move {
+        match current {
+            Some(current) => CURRENT.scope(current, work).await,
+            None => work.await,
+        }
+    }
+}
+
 /// Who is at the other end, as far as the network tells.
 #[derive(Debug, Clone, Copy)]
 pub struct Client {

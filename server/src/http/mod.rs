@@ -11,19 +11,27 @@
 //! ```
 
 pub mod auth;
+pub mod booking_view;
+pub mod bookings;
 pub mod devices;
 pub mod edge;
 pub mod error;
+pub mod events;
 pub mod extract;
+pub mod fields;
 pub mod gates;
 pub mod gotrue;
 pub mod health;
 pub mod metrics;
+pub mod once;
 pub mod openapi;
+pub mod organizer;
 pub mod page;
+pub mod payment;
 pub mod router;
 pub mod serve;
 pub mod stats;
+pub mod tickets;
 pub mod validate;
 pub mod whoami;
 

@@ -12,19 +12,27 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::error::ApiError;
-use super::{auth, devices, edge, gates, gotrue, health, metrics, openapi, stats, validate, whoami};
+use super::{
+    auth, bookings, devices, edge, events, gates, gotrue, health, metrics, openapi, organizer, payment, stats, tickets,
+    validate, whoami,
+};
 use crate::app::AppState;
 use crate::config::HttpConfig;
 
 /// Every area's routes. Add yours here.
 pub fn api() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::base())
+        .merge(bookings::routes())
         .merge(devices::routes())
+        .merge(events::routes())
         .merge(gates::routes())
         .merge(gotrue::routes())
         .merge(health::routes())
         .merge(metrics::routes())
+        .merge(organizer::routes())
+        .merge(payment::routes())
         .merge(stats::routes())
+        .merge(tickets::routes())
         .merge(validate::routes())
         .merge(whoami::routes())
 }

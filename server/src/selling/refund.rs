@@ -1,7 +1,6 @@
 //! Money back: tickets are blocked and the row is written, then the provider is asked, then its answer
 //! revokes the tickets or gives them back.
 
-use time::Duration as Span;
 use uuid::Uuid;
 
 use super::issue::{Paid, entry, payment_entry};
@@ -211,10 +210,4 @@ fn act<'a>(app: &AppState, action: &'static str, booking_id: Uuid, actor: &'a Ac
         request_id: actor.request_id.as_deref(),
         detail: serde_json::json!({}),
     }
-}
-
-/// When the reconcile job asks again after `attempts` tries: 1, 2, 4 … minutes, at most an hour.
-#[must_use]
-pub fn backoff(attempts: i32) -> Span {
-    Span::minutes(1_i64 << attempts.clamp(1, 7).unsigned_abs().saturating_sub(1)).min(Span::HOUR)
 }

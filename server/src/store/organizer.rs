@@ -158,3 +158,36 @@ pub async fn trust_roots_after(
     .await?;
     Ok(rows.into_iter().map(|row| (row.document, row.succession)).collect())
 }
+
+/// Submits a draft or rejected profile for approval. False if it is neither.
+pub async fn submit(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update organizers set status = 'submitted', status_reason = null, updated_at = $2
+          where organizer_id = $1 and status in ('draft', 'rejected')",
+        organizer_id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Raises a mere user to organizer; leaves the others what they are. Under the user's context.
+pub async fn make_user_organizer(
+    conn: &mut PgConnection,
+    user_id: Uuid,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update users set role = 'organizer', updated_at = $2 where id = $1 and role = 'user'",
+        user_id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -139,13 +139,13 @@ pub async fn fail_payment(
     Ok(row.is_some())
 }
 
-/// Pending movements whose time to be asked again has come, leased to the caller until `next_attempt_at`.
+/// Pending movements whose time to be asked again has come, leased to the caller: the next time is 1, 2, 4 …
+/// minutes later, an hour at most.
 pub async fn claim_pending(
     conn: &mut PgConnection,
     organizer_id: Uuid,
     limit: i64,
     now: OffsetDateTime,
-    next_attempt_at: OffsetDateTime,
 ) -> Result<Vec<Transaction>, sqlx::Error> {
     sqlx::query_as!(
         Transaction,
@@ -156,7 +156,8 @@ pub async fn claim_pending(
             limit $2
               for update skip locked
          )
-         update transactions t set next_attempt_at = $4, attempts = t.attempts + 1
+         update transactions t set next_attempt_at = $3 + least(interval '1 minute' * (2 ^ least(t.attempts - 1, 6)), interval '1 hour'),
+                                  attempts = t.attempts + 1
            from due
           where t.organizer_id = $1 and t.transaction_id = due.transaction_id
          returning t.organizer_id, t.transaction_id, t.booking_id, t.event_id, t.kind, t.status, t.amount_minor,
@@ -165,7 +166,6 @@ pub async fn claim_pending(
         organizer_id,
         limit,
         now,
-        next_attempt_at,
     )
     .fetch_all(conn)
     .await

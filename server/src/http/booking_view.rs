@@ -1,0 +1,315 @@
+//! Bookings and tickets as clients see them, and who may see them.
+
+use std::collections::HashMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use shared::ids::{EventId, OrganizerId};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::auth::{Caller, Guest, User};
+use super::error::ApiError;
+use super::fields::money;
+use super::page::MoneyJson;
+use crate::app::{App, AppState};
+use crate::domain::booking::BookingStatus;
+use crate::domain::keys::Purpose;
+use crate::domain::ticket::code_text;
+use crate::selling::keys::{self, Opened};
+use crate::selling::{Actor, StepError};
+use crate::store::booking::{self, Booking};
+use crate::store::member::{self, OrgRole};
+use crate::store::ticket::{self, Ticket, TypeInWords};
+use crate::store::transaction;
+
+/// A booking.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct BookingJson {
+    pub booking_id: Uuid,
+    /// Opens this booking without an account, in the header `Booking-Secret`. Told once, to a guest who buys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub booking_secret: Option<String>,
+    pub event_id: Uuid,
+    pub event_title: String,
+    pub status: BookingStatus,
+    pub items: Vec<ItemJson>,
+    /// Net of tax.
+    pub price: MoneyJson,
+    /// Net of tax.
+    pub fee: MoneyJson,
+    pub tax: MoneyJson,
+    /// Price, fee and tax: what is paid.
+    pub total: MoneyJson,
+    /// What went back, or is on its way back.
+    pub refunded: MoneyJson,
+    /// Until when an unpaid booking is held.
+    #[serde(with = "time::serde::rfc3339")]
+    pub held_until: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub paid_at: Option<OffsetDateTime>,
+    pub email: Option<String>,
+    /// The latest payment or refund, if there is one.
+    pub transaction: Option<TransactionBrief>,
+    /// Empty until it is paid.
+    pub tickets: Vec<TicketJson>,
+}
+
+/// Tickets of one type in a booking.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ItemJson {
+    pub ticket_type_id: Uuid,
+    pub name: String,
+    pub quantity: u32,
+    /// Price, fee and tax of one.
+    pub unit_total: MoneyJson,
+}
+
+/// A movement of money, in short.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct TransactionBrief {
+    pub transaction_id: Uuid,
+    /// `payment` or `refund`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `pending`, `completed`, `failed` or `refunded`.
+    pub status: String,
+    /// Why it failed, in the provider's word.
+    pub failure_code: Option<String>,
+}
+
+/// A ticket.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct TicketJson {
+    pub ticket_id: Uuid,
+    pub booking_id: Uuid,
+    pub event_id: Uuid,
+    pub ticket_type_id: Uuid,
+    /// Name of its type.
+    pub ticket_type: String,
+    /// `valid`, `blocked`, `refunded`, `canceled` or `withdrawn`.
+    pub state: String,
+    pub generation: u8,
+    /// The text of the QR code. Null unless the ticket is valid.
+    pub code: Option<String>,
+    /// Where the code comes as a picture.
+    pub qr_svg: String,
+    pub qr_png: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub issued_at: OffsetDateTime,
+    /// First moment at which it lets in; null: from the start.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub not_before: Option<OffsetDateTime>,
+    /// First moment at which it does not any more.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
+}
+
+/// How somebody stands to a booking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// Bought it with an account.
+    Holder,
+    /// Holds its secret.
+    Guest,
+    /// Works for its organizer.
+    Staff(OrgRole),
+}
+
+/// The booking, if the caller may know of it: the buyer, who holds its secret, managers of its organizer.
+pub async fn booking_of(
+    app: &AppState,
+    caller: &Caller,
+    booking_id: Uuid,
+) -> Result<(Booking, Relation), ApiError> {
+    let found = match caller {
+        Caller::Anonymous => {
+            return Err(ApiError::unauthorized(
+                "not_signed_in",
+                "sign in, or send the booking's secret in the header Booking-Secret",
+            ));
+        }
+        Caller::Guest(guest) => {
+            let mut tx = app.db.guest(&guest.secret_hash).await?;
+            let found = booking::find(&mut tx, guest.organizer_id, booking_id).await?;
+            tx.commit().await?;
+            found.map(|b| (b, Relation::Guest))
+        }
+        Caller::User(user) => match of_holder(app, user, booking_id).await? {
+            Some(booking) => Some((booking, Relation::Holder)),
+            None => of_staff(app, user, booking_id).await?,
+        },
+    };
+    found.ok_or_else(|| ApiError::not_found("booking"))
+}
+
+async fn of_holder(app: &App, user: &User, booking_id: Uuid) -> Result<Option<Booking>, sqlx::Error> {
+    let mut tx = app.db.user(user.user_id).await?;
+    let found = match booking::organizer_of(&mut tx, user.user_id, booking_id).await? {
+        Some(organizer_id) => booking::find(&mut tx, organizer_id, booking_id).await?,
+        None => None,
+    };
+    tx.commit().await?;
+    Ok(found)
+}
+
+async fn of_staff(
+    app: &App,
+    user: &User,
+    booking_id: Uuid,
+) -> Result<Option<(Booking, Relation)>, sqlx::Error> {
+    for organizer in staff_of(app, user).await? {
+        let mut tx = app.db.tenant(organizer.organizer_id).await?;
+        let found = booking::find(&mut tx, organizer.organizer_id, booking_id).await?;
+        tx.commit().await?;
+        if let Some(booking) = found {
+            return Ok(Some((booking, Relation::Staff(organizer.role))));
+        }
+    }
+    Ok(None)
+}
+
+/// Where a user is a manager or owner.
+pub async fn staff_of(app: &App, user: &User) -> Result<Vec<member::Membership>, sqlx::Error> {
+    let mut tx = app.db.user(user.user_id).await?;
+    let mut all = member::of_user(&mut tx, user.user_id).await?;
+    tx.commit().await?;
+    all.retain(|m| m.role >= OrgRole::Manager);
+    Ok(all)
+}
+
+/// A booking with all that belongs to it, as it stands now.
+pub async fn booking_json(app: &App, booking: &Booking) -> Result<BookingJson, ApiError> {
+    let (organizer_id, booking_id) = (booking.organizer_id, booking.booking_id);
+    let mut tx = app.db.tenant(organizer_id).await?;
+    let lines = booking::lines(&mut tx, organizer_id, booking_id).await?;
+    let tickets = ticket::of_booking(&mut tx, organizer_id, booking_id).await?;
+    let movements = transaction::of_booking(&mut tx, organizer_id, booking_id).await?;
+    let types: Vec<Uuid> = lines.iter().map(|l| l.ticket_type_id).collect();
+    let words = ticket::types_in_words(&mut tx, organizer_id, &types).await?;
+    tx.commit().await?;
+    let amount = |minor| money(minor, &booking.currency);
+    let items = lines.iter().map(|line| ItemJson {
+        ticket_type_id: line.ticket_type_id,
+        name: line.name.clone(),
+        quantity: line.quantity.unsigned_abs(),
+        unit_total: amount(line.unit_price_minor + line.unit_fee_minor + line.unit_tax_minor),
+    });
+    Ok(BookingJson {
+        booking_id,
+        booking_secret: None,
+        event_id: booking.event_id,
+        event_title: words.first().map(|w| w.event_title.clone()).unwrap_or_default(),
+        status: booking.status,
+        items: items.collect(),
+        price: amount(booking.price_minor),
+        fee: amount(booking.fee_minor),
+        tax: amount(booking.tax_minor),
+        total: amount(booking.total_minor),
+        refunded: amount(booking.refunded_minor),
+        held_until: booking.held_until,
+        created_at: booking.created_at,
+        paid_at: booking.paid_at,
+        email: booking.email.clone(),
+        transaction: movements.last().map(|t| TransactionBrief {
+            transaction_id: t.transaction_id,
+            kind: t.kind.clone(),
+            status: t.status.clone(),
+            failure_code: t.failure_code.clone(),
+        }),
+        tickets: tickets_json(app, &tickets, &words).await?,
+    })
+}
+
+/// Tickets with their codes; `words` of their types.
+pub async fn tickets_json(
+    app: &App,
+    tickets: &[Ticket],
+    words: &[TypeInWords],
+) -> Result<Vec<TicketJson>, ApiError> {
+    let names: HashMap<Uuid, &str> = words.iter().map(|w| (w.ticket_type_id, w.name.as_str())).collect();
+    let mut out = Vec::with_capacity(tickets.len());
+    for ticket in tickets {
+        let code = code_of(app, ticket).await?;
+        let name = names.get(&ticket.ticket_type_id).copied().unwrap_or_default().to_owned();
+        out.push(ticket_json(ticket, name, code));
+    }
+    Ok(out)
+}
+
+fn ticket_json(ticket: &Ticket, ticket_type: String, code: Option<String>) -> TicketJson {
+    TicketJson {
+        ticket_id: ticket.ticket_id,
+        booking_id: ticket.booking_id,
+        event_id: ticket.event_id,
+        ticket_type_id: ticket.ticket_type_id,
+        ticket_type,
+        state: ticket.state.clone(),
+        generation: ticket.facts().generation,
+        code,
+        qr_svg: format!("/tickets/{}/qr.svg", ticket.ticket_id),
+        qr_png: format!("/tickets/{}/qr.png", ticket.ticket_id),
+        issued_at: ticket.issued_at,
+        not_before: ticket.not_before,
+        expires_at: ticket.expires_at,
+    }
+}
+
+/// The text of a valid ticket's code.
+pub async fn code_of(app: &App, ticket: &Ticket) -> Result<Option<String>, ApiError> {
+    if ticket.state != "valid" {
+        return Ok(None);
+    }
+    let opened = keys::opened(app, ticket.organizer_id, Purpose::Ticket, Some(ticket.event_id)).await?;
+    code_with(&opened, ticket).map(Some)
+}
+
+fn code_with(opened: &Opened, ticket: &Ticket) -> Result<String, ApiError> {
+    let facts = ticket.facts();
+    let key = opened
+        .of_kid(facts.kid)
+        .ok_or_else(|| ApiError::internal(anyhow::anyhow!("the key {} of a ticket is gone", facts.kid)))?;
+    Ok(code_text(key, OrganizerId(ticket.organizer_id), EventId(ticket.event_id), &facts))
+}
+
+/// The secret of a guest's booking: base64url(organizer id ‖ 32 bytes), made from the master key and the
+/// booking's id, so that a purchase that is taken over after a crash can still tell it. Only its hash is stored.
+pub fn booking_secret(app: &App, organizer_id: Uuid, booking_id: Uuid) -> (String, Guest) {
+    let random = app.master_key.subkey(&format!("hvflvspot/booking-secret/v1\0{booking_id}"));
+    let mut bytes = organizer_id.as_bytes().to_vec();
+    bytes.extend_from_slice(&*random);
+    let text = URL_SAFE_NO_PAD.encode(&bytes);
+    let secret_hash = Sha256::digest(text.as_bytes()).into();
+    (text, Guest { organizer_id, secret_hash })
+}
+
+/// Who acts, for the audit.
+pub fn actor(caller: &Caller) -> Actor {
+    let (kind, id) = match caller {
+        Caller::User(user) => ("user", Some(user.user_id)),
+        Caller::Guest(_) | Caller::Anonymous => ("guest", None),
+    };
+    let (request_id, _) = super::edge::current();
+    Actor { kind, id, request_id: Some(request_id).filter(|id| !id.is_empty()) }
+}
+
+impl From<StepError> for ApiError {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::Database(e) => e.into(),
+            StepError::Record(crate::store::change::RecordError::Database(e)) => e.into(),
+            e @ StepError::Record(crate::store::change::RecordError::TooLate) => Self::unavailable(
+                "busy",
+                "the sale took too long and was undone; please repeat",
+                std::time::Duration::from_secs(1),
+            )
+            .with_cause(e),
+            e => Self::internal(e),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! `GET /events/{id}`
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Serialize;
+use shared::money::Tax;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::public;
+use crate::app::App;
+use crate::app::AppState;
+use crate::domain::pricing::UnitPrice;
+use crate::http::error::{ApiError, Problem};
+use crate::http::extract::ApiPath;
+use crate::http::fields::money;
+use crate::http::page::MoneyJson;
+use crate::store::event::{self, Event};
+use crate::store::ticket_type::TicketType;
+use crate::store::{Tx, directory, organizer, ticket_type};
+
+/// An event as everybody sees it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PublicEvent {
+    event_id: Uuid,
+    slug: String,
+    /// `published` or `canceled`.
+    status: String,
+    title: String,
+    description: String,
+    category_id: String,
+    organizer: PublicOrganizer,
+    venue_name: String,
+    venue_address: String,
+    city: String,
+    country: Option<String>,
+    latitude: Option<f64>,
+    longitude: Option<f64>,
+    time_zone: String,
+    #[serde(with = "time::serde::rfc3339::option")]
+    admission_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339")]
+    starts_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    ends_at: Option<OffsetDateTime>,
+    currency: String,
+    /// Tickets in one booking at most.
+    max_per_booking: i32,
+    #[serde(with = "time::serde::rfc3339::option")]
+    refundable_until: Option<OffsetDateTime>,
+    ticket_types: Vec<PublicType>,
+}
+
+/// Who organizes it.
+#[derive(Debug, Serialize, ToSchema)]
+struct PublicOrganizer {
+    organizer_id: Uuid,
+    name: String,
+    website: Option<String>,
+}
+
+/// What can be bought: price, fee and tax from the first screen.
+#[derive(Debug, Serialize, ToSchema)]
+struct PublicType {
+    ticket_type_id: Uuid,
+    name: String,
+    description: String,
+    /// Net of tax.
+    price: MoneyJson,
+    /// Net of tax.
+    fee: MoneyJson,
+    tax: MoneyJson,
+    /// What is paid for one.
+    total: MoneyJson,
+    /// `on_sale`, `not_yet`, `ended` or `sold_out`.
+    availability: &'static str,
+    #[serde(with = "time::serde::rfc3339::option")]
+    sales_from: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    sales_until: Option<OffsetDateTime>,
+    max_per_booking: i32,
+}
+
+/// One published event with its ticket types and prices, by id or slug.
+#[utoipa::path(
+    get, path = "/events/{event_id}", tag = "events", params(("event_id" = String, Path, description = "Id or slug")),
+    responses((status = 200, body = PublicEvent), (status = 304, description = "Not changed (If-None-Match)"), (status = 404, body = Problem)),
+)]
+pub(super) async fn show(
+    State(app): State<AppState>,
+    ApiPath(id): ApiPath<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let (mut tx, event) = find_public(&app, &id).await?;
+    let types = ticket_type::of_event(&mut tx, event.organizer_id, event.event_id).await?;
+    let organizer = organizer::find(&mut tx, event.organizer_id).await?;
+    tx.commit().await?;
+    let organizer = organizer.ok_or_else(|| ApiError::not_found("event"))?;
+    let now = app.clock.now();
+    let on_sale = types.into_iter().filter(|t| !t.hidden && t.archived_at.is_none());
+    let ticket_types = on_sale.filter_map(|t| public_type(t, &event, now)).collect();
+    let body = PublicEvent {
+        event_id: event.event_id,
+        slug: event.slug,
+        status: event.status,
+        title: event.title,
+        description: event.description,
+        category_id: event.category_id,
+        organizer: PublicOrganizer {
+            organizer_id: organizer.organizer_id,
+            name: organizer.name,
+            website: organizer.website,
+        },
+        venue_name: event.venue_name,
+        venue_address: event.venue_address,
+        city: event.city,
+        country: event.country,
+        latitude: event.latitude,
+        longitude: event.longitude,
+        time_zone: event.time_zone,
+        admission_at: event.admission_at,
+        starts_at: event.starts_at,
+        ends_at: event.ends_at,
+        currency: event.currency,
+        max_per_booking: event.max_per_booking,
+        refundable_until: event.refundable_until,
+        ticket_types,
+    };
+    public(&headers, &body)
+}
+
+/// A published or canceled event by id or slug, with the transaction under its organizer's context.
+pub(super) async fn find_public(app: &App, id: &str) -> Result<(Tx, Event), ApiError> {
+    let kind = if id.parse::<Uuid>().is_ok() { "event" } else { "slug" };
+    let key = id.to_ascii_lowercase();
+    let mut tx = app.db.platform().await?;
+    let place = directory::find(&mut tx, kind, &key).await?;
+    tx.commit().await?;
+    let no_event = || ApiError::not_found("event");
+    let place = place.ok_or_else(no_event)?;
+    let event_id = place.event_id.ok_or_else(no_event)?;
+    let mut tx = app.db.tenant(place.organizer_id).await?;
+    let event = event::find(&mut tx, place.organizer_id, event_id).await?;
+    let event = event.filter(|e| e.status != "draft").ok_or_else(no_event)?;
+    Ok((tx, event))
+}
+
+fn public_type(of: TicketType, event: &Event, now: OffsetDateTime) -> Option<PublicType> {
+    let tax = Tax { rate_bp: u16::try_from(of.tax_rate_bp).ok()?, inclusive: of.tax_inclusive };
+    let unit = UnitPrice::of(of.price_minor, of.fee_minor, tax)?;
+    let amount = |minor| money(minor, &event.currency);
+    let availability = if of.sales_from.is_some_and(|from| now < from) {
+        "not_yet"
+    } else if of.sales_until.is_some_and(|until| now >= until) || event.status == "canceled" {
+        "ended"
+    } else if of.held + of.sold >= of.capacity {
+        "sold_out"
+    } else {
+        "on_sale"
+    };
+    Some(PublicType {
+        ticket_type_id: of.ticket_type_id,
+        price: amount(unit.price_minor),
+        fee: amount(unit.fee_minor),
+        tax: amount(unit.tax_minor),
+        total: amount(unit.total_minor()?),
+        availability,
+        sales_from: of.sales_from,
+        sales_until: of.sales_until,
+        max_per_booking: of.max_per_booking,
+        name: of.name,
+        description: of.description,
+    })
+}

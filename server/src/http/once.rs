@@ -1,0 +1,175 @@
+//! `Idempotency-Key`: a request that is repeated under the same key has one effect and one answer.
+//!
+//! The key counts per caller and route. The same body gets the stored answer (header
+//! `Idempotent-Replayed: true`), another body 422, a request still at work 409. A crash in the middle heals:
+//! after a minute's lease who repeats the request takes over, with the same id for what it makes.
+
+use std::future::Future;
+
+use axum::body::to_bytes;
+use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use shared::bytes::sha256;
+use time::Duration;
+use uuid::Uuid;
+
+use super::auth::Caller;
+use super::edge::carried;
+use super::error::ApiError;
+use crate::app::AppState;
+use crate::store::idempotency::{self, Claim, Key};
+
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const LEASE: Duration = Duration::seconds(60);
+const PURPOSE: &str = "idempotency_keys/answer";
+
+/// What a run is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn {
+    /// The id for what the request makes.
+    pub resource_id: Uuid,
+    /// It was begun before: parts of it may exist.
+    pub again: bool,
+}
+
+/// An answer that may be stored.
+#[derive(Debug)]
+pub struct Answer {
+    status: StatusCode,
+    body: serde_json::Value,
+}
+
+impl Answer {
+    /// A JSON answer.
+    pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, ApiError> {
+        Ok(Self { status, body: serde_json::to_value(body).map_err(ApiError::internal)? })
+    }
+}
+
+/// Runs `run` once per key; without the header, once per call. The work goes on if the client goes away.
+/// `route` names the route and the object, as `POST /bookings/…/cancel`.
+pub async fn once<F, R>(
+    app: &AppState,
+    caller: &Caller,
+    headers: &HeaderMap,
+    organizer_id: Uuid,
+    route: &str,
+    body: &[u8],
+    run: F,
+) -> Result<Response, ApiError>
+where
+    F: FnOnce(Turn) -> R + Send + 'static,
+    R: Future<Output = Result<Answer, ApiError>> + Send + 'static,
+{
+    let fresh = app.rng.uuid(&*app.clock);
+    let Some(text) = key_text(headers, caller)? else {
+        let work = carried(async move { reply(run(Turn { resource_id: fresh, again: false }).await) });
+        return app.selling.tasks.spawn(work).await.map_err(ApiError::internal);
+    };
+    let key = Key {
+        organizer_id,
+        scope_hash: scope(caller, route, &text),
+        body_hash: sha256(b"hvflvspot/idempotency-body/v1\0", &[body]).0,
+    };
+    let now = app.clock.now();
+    let mut tx = app.db.tenant(organizer_id).await?;
+    let claim = idempotency::claim(&mut tx, &key, fresh, now, now + LEASE).await?;
+    tx.commit().await?;
+    match claim {
+        Claim::Run { resource_id, again } => {
+            let state = app.clone();
+            let work = carried(async move {
+                let response = reply(run(Turn { resource_id, again }).await);
+                keep(&state, &key, response).await
+            });
+            app.selling.tasks.spawn(work).await.map_err(ApiError::internal)?
+        }
+        Claim::Answered { status, answer_sealed } => replay(app, status, &answer_sealed),
+        Claim::InFlight => Err(ApiError::conflict(
+            "request_in_flight",
+            "a request with this Idempotency-Key is still at work; repeat it in a moment",
+        )
+        .with_retry_after(std::time::Duration::from_secs(2))),
+        Claim::OtherBody => Err(ApiError::unprocessable(
+            "idempotency_key_reused",
+            "this Idempotency-Key was used with another body; a new request needs a new key",
+        )),
+    }
+}
+
+/// Stores the answer under the key, unless it only says "not now": then the key is free again.
+async fn keep(app: &AppState, key: &Key, response: Response) -> Result<Response, ApiError> {
+    let (mut parts, body) = response.into_parts();
+    let bytes = to_bytes(body, usize::MAX).await.map_err(ApiError::internal)?;
+    let status = parts.status;
+    let not_now = status.is_server_error() || parts.headers.contains_key("retry-after");
+    let mut tx = app.db.tenant(key.organizer_id).await?;
+    if not_now {
+        idempotency::give_back(&mut tx, key, app.clock.now()).await?;
+    } else {
+        let sealed = app.master_key.seal(PURPOSE, &bytes, &app.rng);
+        let code = i16::try_from(status.as_u16()).expect("a status has three digits");
+        idempotency::answer(&mut tx, key, code, &sealed).await?;
+    }
+    tx.commit().await?;
+    parts.headers.remove(axum::http::header::CONTENT_LENGTH);
+    Ok(Response::from_parts(parts, bytes.into()))
+}
+
+fn replay(app: &AppState, status: i16, sealed: &[u8]) -> Result<Response, ApiError> {
+    let body = app.master_key.open(PURPOSE, sealed).map_err(ApiError::internal)?;
+    let status = u16::try_from(status)
+        .ok()
+        .and_then(|s| StatusCode::from_u16(s).ok())
+        .ok_or_else(|| ApiError::internal(anyhow::anyhow!("a stored status is no status")))?;
+    let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
+    let mut response = (status, body.to_vec()).into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    Ok(response)
+}
+
+fn reply(outcome: Result<Answer, ApiError>) -> Response {
+    match outcome {
+        Ok(answer) => (answer.status, axum::Json(answer.body)).into_response(),
+        Err(e) => e.into_response(),
+    }
+}
+
+/// The header, if it is there. Strangers share one scope: their keys must be hard to guess.
+fn key_text(headers: &HeaderMap, caller: &Caller) -> Result<Option<String>, ApiError> {
+    let mut values = headers.get_all(&IDEMPOTENCY_KEY).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return match headers.contains_key(&IDEMPOTENCY_KEY) {
+            true => Err(ApiError::bad_request("invalid_header", "Idempotency-Key may stand once")),
+            false => Ok(None),
+        };
+    };
+    let least = if matches!(caller, Caller::Anonymous) { 16 } else { 1 };
+    let text = value.to_str().unwrap_or_default();
+    if text.len() < least || text.len() > 255 {
+        return Err(ApiError::bad_request(
+            "invalid_idempotency_key",
+            format!("Idempotency-Key has {least} to 255 visible ASCII characters; a UUID is a good one"),
+        ));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+fn scope(caller: &Caller, route: &str, key: &str) -> [u8; 32] {
+    let who: Vec<u8> = match caller {
+        Caller::Anonymous => b"anonymous".to_vec(),
+        Caller::User(user) => user.user_id.as_bytes().to_vec(),
+        Caller::Guest(guest) => guest.secret_hash.to_vec(),
+    };
+    let length = |part: &[u8]| u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let (who_length, route_length) = (length(&who), length(route.as_bytes()));
+    sha256(
+        b"hvflvspot/idempotency-scope/v1\0",
+        &[&who_length, &who, &route_length, route.as_bytes(), key.as_bytes()],
+    )
+    .0
+}

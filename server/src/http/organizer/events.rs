@@ -1,0 +1,494 @@
+//! `/organizer/events…`: creating, changing, publishing.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use shared::admission::zone::EventZone;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{finish, look, open};
+use crate::app::AppState;
+use crate::domain::catalog::{EventStatus, type_window};
+use crate::domain::text::{MAX_SLUG, looks_like_time_zone, slug_of};
+use crate::http::auth::Member;
+use crate::http::error::{ApiError, Problem};
+use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
+use crate::http::fields::{Instant, Wrong, given};
+use crate::http::page::{Page, PageQuery};
+use crate::selling::keys;
+use crate::store::directory::{self, Place};
+use crate::store::door::{self, CheckinList};
+use crate::store::event::{self, Event};
+use crate::store::member::OrgRole;
+use crate::store::{change, is_unique_violation, organizer, ticket_type};
+
+/// An event as its organizer sees it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EventJson {
+    event_id: Uuid,
+    status: EventStatus,
+    /// The readable part of its public address.
+    slug: String,
+    title: String,
+    description: String,
+    category_id: String,
+    venue_name: String,
+    venue_address: String,
+    city: String,
+    country: Option<String>,
+    latitude: Option<f64>,
+    longitude: Option<f64>,
+    time_zone: String,
+    #[serde(with = "time::serde::rfc3339::option")]
+    admission_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339")]
+    starts_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    ends_at: Option<OffsetDateTime>,
+    currency: String,
+    hold_secs: i32,
+    extension_secs: i32,
+    max_per_booking: i32,
+    #[serde(with = "time::serde::rfc3339::option")]
+    refundable_until: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    updated_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    published_at: Option<OffsetDateTime>,
+}
+
+/// Fields of an event. To create: `title`, `category_id`, `time_zone`, `starts_at` and `currency` are required.
+/// To update: what is given is changed, null empties; `slug` and `currency` are fixed from the start.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "title": "Winter concert", "category_id": "music", "venue_name": "Main hall", "city": "Vienna",
+    "time_zone": "Europe/Vienna", "starts_at": "2026-12-24T19:00:00Z", "ends_at": "2026-12-24T22:00:00Z",
+    "currency": "EUR",
+}))]
+pub(super) struct EventFields {
+    title: Option<String>,
+    description: Option<String>,
+    /// See GET /categories.
+    category_id: Option<String>,
+    venue_name: Option<String>,
+    venue_address: Option<String>,
+    city: Option<String>,
+    /// ISO 3166-1, two letters.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    country: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<f64>)]
+    latitude: Option<Option<f64>>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<f64>)]
+    longitude: Option<Option<f64>>,
+    /// IANA name.
+    time_zone: Option<String>,
+    /// Doors open; without it admission begins with the event.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Instant>)]
+    admission_at: Option<Option<Instant>>,
+    starts_at: Option<Instant>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Instant>)]
+    ends_at: Option<Option<Instant>>,
+    /// ISO 4217.
+    currency: Option<String>,
+    /// Lower-case words joined by hyphens; made from the title without it.
+    slug: Option<String>,
+    /// How long an unpaid booking is held.
+    #[schema(minimum = 60, maximum = 86_400)]
+    hold_secs: Option<i32>,
+    /// How much longer it is held if it is extended, once.
+    #[schema(minimum = 0, maximum = 86_400)]
+    extension_secs: Option<i32>,
+    /// Tickets in one booking at most.
+    #[schema(minimum = 1, maximum = 1_000)]
+    max_per_booking: Option<i32>,
+    /// Until then buyers refund by themselves; null: never.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Instant>)]
+    refundable_until: Option<Option<Instant>>,
+}
+
+/// Creates an event as a draft.
+///
+/// Then add ticket types, lists, gates and stewards, and publish it.
+#[utoipa::path(
+    post, path = "/organizer/events/create", tag = "organizer",
+    params(("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
+    request_body = EventFields, security(("bearer" = [])),
+    responses(
+        (status = 201, body = EventJson), (status = 403, body = Problem),
+        (status = 409, description = "`slug_taken`", body = Problem), (status = 422, description = "`invalid_fields`", body = Problem),
+    ),
+)]
+pub(super) async fn create(
+    State(app): State<AppState>,
+    member: Member,
+    ApiJson(fields): ApiJson<EventFields>,
+) -> Result<(StatusCode, Json<EventJson>), ApiError> {
+    member.require(OrgRole::Manager)?;
+    let now = app.clock.now();
+    let mut wrong = Wrong::default();
+    for (field, missing) in [
+        ("title", fields.title.is_none()),
+        ("category_id", fields.category_id.is_none()),
+        ("time_zone", fields.time_zone.is_none()),
+        ("starts_at", fields.starts_at.is_none()),
+        ("currency", fields.currency.is_none()),
+    ] {
+        if missing {
+            wrong.note(field, "required", "this field is required");
+        }
+    }
+    let mut event = blank(&app, &member, &fields, now);
+    if let Some(currency) = &fields.currency {
+        wrong.currency("currency", currency);
+    }
+    if !is_slug(&event.slug) {
+        wrong.note("slug", "invalid", "3 to 80 characters: lower-case words and digits joined by hyphens");
+    }
+    fields.apply(&mut event, &mut wrong);
+    wrong.check()?;
+
+    let (organizer_id, event_id) = (event.organizer_id, event.event_id);
+    let mut tx = app.db.tenant(organizer_id).await?;
+    check_category(&mut tx, &event).await?;
+    event::insert(&mut tx, &event).await.map_err(slug_taken("events_organizer_id_slug"))?;
+    let place = Place { organizer_id, event_id: Some(event_id) };
+    directory::add(&mut tx, "event", &event_id.to_string(), place).await?;
+    directory::add(&mut tx, "slug", &event.slug, place).await.map_err(slug_taken("directory_pkey"))?;
+    change::create_counter(&mut tx, organizer_id, event_id).await?;
+    keys::found_event(&mut tx, &app, organizer_id, event_id, now).await?;
+    finish(&app, tx, &member, event_id, "event.created", ("event", event_id)).await?;
+    Ok((StatusCode::CREATED, Json(json(event))))
+}
+
+/// Changes an event: what is given is changed, the rest stays. Gates learn new times with their next manifest.
+#[utoipa::path(
+    put, path = "/organizer/events/{event_id}/update", tag = "organizer",
+    params(("event_id" = Uuid, Path), ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
+    request_body = EventFields, security(("bearer" = [])),
+    responses((status = 200, body = EventJson), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, description = "`invalid_fields`", body = Problem)),
+)]
+pub(super) async fn update(
+    State(app): State<AppState>,
+    member: Member,
+    ApiPath(event_id): ApiPath<Uuid>,
+    ApiJson(fields): ApiJson<EventFields>,
+) -> Result<Json<EventJson>, ApiError> {
+    let (mut tx, mut event) = open(&app, &member, event_id).await?;
+    let mut wrong = Wrong::default();
+    for (field, value, now) in
+        [("currency", &fields.currency, &event.currency), ("slug", &fields.slug, &event.slug)]
+    {
+        if value.as_ref().is_some_and(|v| v != now) {
+            wrong.note(field, "fixed", "this cannot be changed after the event was created");
+        }
+    }
+    fields.apply(&mut event, &mut wrong);
+    let types = ticket_type::of_event(&mut tx, member.organizer_id, event_id).await?;
+    for of in types.iter().filter(|t| t.archived_at.is_none()) {
+        let times = (event.starts_at, event.ends_at);
+        let window = type_window(times, (of.valid_from, of.valid_until, of.grace_secs));
+        if window.not_before.is_some_and(|from| from >= window.expires_at) {
+            let message = format!("the validity of ticket type {} would be empty", of.name);
+            wrong.note("ends_at", "conflict", message);
+        }
+    }
+    wrong.check()?;
+    check_category(&mut tx, &event).await?;
+    event.updated_at = app.clock.now();
+    event::update(&mut tx, &event).await?;
+    finish(&app, tx, &member, event_id, "event.updated", ("event", event_id)).await?;
+    Ok(Json(json(event)))
+}
+
+/// My events, the latest first.
+#[utoipa::path(
+    get, path = "/organizer/events", tag = "organizer",
+    params(PageQuery, ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
+    security(("bearer" = [])),
+    responses((status = 200, body = Page<EventJson>), (status = 403, body = Problem)),
+)]
+pub(super) async fn list(
+    State(app): State<AppState>,
+    member: Member,
+    ApiQuery(page): ApiQuery<PageQuery>,
+) -> Result<Json<Page<EventJson>>, ApiError> {
+    let after = page.cursor.as_deref().map(cursor).transpose()?;
+    let limit = page.limit();
+    let mut tx = app.db.tenant(member.organizer_id).await?;
+    let events = event::list(&mut tx, member.organizer_id, after, limit + 1).await?;
+    tx.commit().await?;
+    let size = usize::try_from(limit).unwrap_or(usize::MAX);
+    let next_cursor = match events.get(size.saturating_sub(1)) {
+        Some(last) if events.len() > size => {
+            let at = last.starts_at.format(&Rfc3339).map_err(ApiError::internal)?;
+            Some(format!("{at}_{}", last.event_id))
+        }
+        _ => None,
+    };
+    Ok(Json(Page { items: events.into_iter().take(size).map(json).collect(), next_cursor }))
+}
+
+/// One of my events.
+#[utoipa::path(
+    get, path = "/organizer/events/{event_id}", tag = "organizer",
+    params(("event_id" = Uuid, Path), ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
+    security(("bearer" = [])),
+    responses((status = 200, body = EventJson), (status = 403, body = Problem), (status = 404, body = Problem)),
+)]
+pub(super) async fn show(
+    State(app): State<AppState>,
+    member: Member,
+    ApiPath(event_id): ApiPath<Uuid>,
+) -> Result<Json<EventJson>, ApiError> {
+    let (tx, event) = look(&app, &member, event_id).await?;
+    tx.commit().await?;
+    Ok(Json(json(event)))
+}
+
+/// Puts an event on sale.
+///
+/// Needs an approved organizer and at least one ticket type. An event without an attendance list gets one that
+/// takes every ticket type once.
+#[utoipa::path(
+    post, path = "/organizer/events/{event_id}/publish", tag = "organizer",
+    params(("event_id" = Uuid, Path), ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
+    security(("bearer" = [])),
+    responses(
+        (status = 200, body = EventJson), (status = 403, description = "`not_approved`", body = Problem), (status = 404, body = Problem),
+        (status = 409, description = "`event_canceled`", body = Problem), (status = 422, description = "`no_ticket_types`", body = Problem),
+    ),
+)]
+pub(super) async fn publish(
+    State(app): State<AppState>,
+    member: Member,
+    ApiPath(event_id): ApiPath<Uuid>,
+) -> Result<Json<EventJson>, ApiError> {
+    let (mut tx, mut event) = open(&app, &member, event_id).await?;
+    let organizer_id = member.organizer_id;
+    match EventStatus::from_column(&event.status) {
+        EventStatus::Draft => {}
+        EventStatus::Published => return Ok(Json(json(event))),
+        EventStatus::Canceled => {
+            return Err(ApiError::conflict("event_canceled", "a canceled event is not published again"));
+        }
+    }
+    let organizer = organizer::find(&mut tx, organizer_id).await?;
+    if organizer.is_none_or(|o| o.status != "approved") {
+        return Err(ApiError::forbidden_code(
+            "not_approved",
+            "only approved organizers publish; ask by POST /organizer/verification",
+        ));
+    }
+    let types = ticket_type::of_event(&mut tx, organizer_id, event_id).await?;
+    if types.iter().all(|t| t.archived_at.is_some()) {
+        return Err(ApiError::unprocessable("no_ticket_types", "add a ticket type first"));
+    }
+    let now = app.clock.now();
+    let lists = door::lists(&mut tx, organizer_id, event_id).await?;
+    if !lists.iter().any(|l| l.attendance) {
+        let list = CheckinList {
+            list_id: app.rng.uuid(&*app.clock),
+            event_id,
+            name: "Attendance".to_owned(),
+            attendance: true,
+            type_numbers: None,
+            multiple_entry: false,
+            reentry_after_exit: false,
+            rule: None,
+            created_at: now,
+            updated_at: now,
+            archived_at: None,
+        };
+        door::put_list(&mut tx, organizer_id, &list).await?;
+    }
+    EventStatus::Published.as_str().clone_into(&mut event.status);
+    event.published_at = Some(now);
+    event.updated_at = now;
+    event::update(&mut tx, &event).await?;
+    finish(&app, tx, &member, event_id, "event.published", ("event", event_id)).await?;
+    Ok(Json(json(event)))
+}
+
+fn blank(app: &AppState, member: &Member, fields: &EventFields, now: OffsetDateTime) -> Event {
+    let title = fields.title.clone().unwrap_or_default();
+    let slug = fields.slug.clone().unwrap_or_else(|| slug_of(&title, &mut app.rng.clone()));
+    let hold_secs = i32::try_from(app.config.hold_minutes.saturating_mul(60)).unwrap_or(900);
+    Event {
+        organizer_id: member.organizer_id,
+        event_id: app.rng.uuid(&*app.clock),
+        slug,
+        title,
+        description: String::new(),
+        category_id: String::new(),
+        venue_name: String::new(),
+        venue_address: String::new(),
+        city: String::new(),
+        country: None,
+        latitude: None,
+        longitude: None,
+        time_zone: String::new(),
+        admission_at: None,
+        starts_at: now,
+        ends_at: None,
+        status: EventStatus::Draft.as_str().to_owned(),
+        currency: fields.currency.clone().unwrap_or_default(),
+        hold_secs: hold_secs.clamp(60, 86_400),
+        extension_secs: hold_secs.clamp(60, 86_400),
+        max_per_booking: 20,
+        refundable_until: None,
+        sale_version: 1,
+        created_at: now,
+        updated_at: now,
+        published_at: None,
+    }
+}
+
+impl EventFields {
+    /// Writes what is given into `event` and checks the whole.
+    fn apply(&self, event: &mut Event, wrong: &mut Wrong) {
+        for (field, value, at, min, max) in [
+            ("title", &self.title, &mut event.title, 1, 200),
+            ("description", &self.description, &mut event.description, 0, 20_000),
+            ("category_id", &self.category_id, &mut event.category_id, 1, 40),
+            ("venue_name", &self.venue_name, &mut event.venue_name, 0, 200),
+            ("venue_address", &self.venue_address, &mut event.venue_address, 0, 500),
+            ("city", &self.city, &mut event.city, 0, 120),
+        ] {
+            if let Some(value) = value {
+                *at = wrong.length(field, value, min, max);
+            }
+        }
+        if let Some(zone) = &self.time_zone {
+            if !looks_like_time_zone(zone) || EventZone::named(zone).is_none() {
+                wrong.note("time_zone", "unknown", "an IANA name, as Europe/Vienna");
+            }
+            event.time_zone.clone_from(zone);
+        }
+        set(&mut event.country, &self.country);
+        set(&mut event.latitude, &self.latitude);
+        set(&mut event.longitude, &self.longitude);
+        set(&mut event.admission_at, &self.admission_at.map(|t| t.map(|t| t.0)));
+        set(&mut event.ends_at, &self.ends_at.map(|t| t.map(|t| t.0)));
+        set(&mut event.refundable_until, &self.refundable_until.map(|t| t.map(|t| t.0)));
+        event.starts_at = self.starts_at.map_or(event.starts_at, |t| t.0);
+        for (field, value, at, min, max) in [
+            ("hold_secs", self.hold_secs, &mut event.hold_secs, 60, 86_400),
+            ("extension_secs", self.extension_secs, &mut event.extension_secs, 0, 86_400),
+            ("max_per_booking", self.max_per_booking, &mut event.max_per_booking, 1, 1_000),
+        ] {
+            if let Some(value) = value {
+                wrong.within(field, value, min, max);
+                *at = value;
+            }
+        }
+        check_place(event, wrong);
+        check_times(event, wrong);
+    }
+}
+
+fn check_place(event: &Event, wrong: &mut Wrong) {
+    if event.country.as_ref().is_some_and(|c| c.len() != 2 || !c.bytes().all(|b| b.is_ascii_uppercase())) {
+        wrong.note("country", "invalid", "two upper-case letters (ISO 3166-1)");
+    }
+    if event.latitude.is_some() != event.longitude.is_some() {
+        wrong.note("latitude", "incomplete", "latitude and longitude come together");
+    }
+    if let (Some(latitude), Some(longitude)) = (event.latitude, event.longitude) {
+        wrong.within("latitude", latitude, -90.0, 90.0);
+        wrong.within("longitude", longitude, -180.0, 180.0);
+    }
+}
+
+fn check_times(event: &Event, wrong: &mut Wrong) {
+    if event.ends_at.is_some_and(|end| end <= event.starts_at) {
+        wrong.note("ends_at", "out_of_order", "an event ends after it starts");
+    }
+    if event.admission_at.is_some_and(|at| at > event.ends_at.unwrap_or(event.starts_at)) {
+        wrong.note("admission_at", "out_of_order", "doors open before the event is over");
+    }
+    // What a ticket code can say: seconds in 32 bits, with years of grace to spare.
+    let years = |at: OffsetDateTime| (1970..=2100).contains(&at.year());
+    if !years(event.starts_at) || event.ends_at.is_some_and(|end| !years(end)) {
+        wrong.note("starts_at", "out_of_range", "between 1970 and 2100");
+    }
+}
+
+fn set<T: Clone>(at: &mut Option<T>, given: &Option<Option<T>>) {
+    if let Some(value) = given {
+        at.clone_from(value);
+    }
+}
+
+fn is_slug(text: &str) -> bool {
+    (3..=MAX_SLUG).contains(&text.len())
+        && text.split('-').all(|word| {
+            !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        })
+}
+
+fn slug_taken(constraint: &'static str) -> impl Fn(sqlx::Error) -> ApiError {
+    move |e| {
+        if is_unique_violation(&e, constraint) {
+            ApiError::conflict("slug_taken", "another event has this slug")
+        } else {
+            e.into()
+        }
+    }
+}
+
+async fn check_category(tx: &mut crate::store::Tx, event: &Event) -> Result<(), ApiError> {
+    let known = event::categories(tx).await?;
+    if known.iter().any(|(id, _)| *id == event.category_id) {
+        Ok(())
+    } else {
+        Err(ApiError::invalid_field("category_id", "unknown", "GET /categories lists them"))
+    }
+}
+
+fn cursor(text: &str) -> Result<(OffsetDateTime, Uuid), ApiError> {
+    text.split_once('_')
+        .and_then(|(at, id)| Some((OffsetDateTime::parse(at, &Rfc3339).ok()?, id.parse().ok()?)))
+        .ok_or_else(|| ApiError::bad_request("invalid_cursor", "this is no cursor of this list"))
+}
+
+fn json(of: Event) -> EventJson {
+    EventJson {
+        event_id: of.event_id,
+        status: EventStatus::from_column(&of.status),
+        slug: of.slug,
+        title: of.title,
+        description: of.description,
+        category_id: of.category_id,
+        venue_name: of.venue_name,
+        venue_address: of.venue_address,
+        city: of.city,
+        country: of.country,
+        latitude: of.latitude,
+        longitude: of.longitude,
+        time_zone: of.time_zone,
+        admission_at: of.admission_at,
+        starts_at: of.starts_at,
+        ends_at: of.ends_at,
+        currency: of.currency,
+        hold_secs: of.hold_secs,
+        extension_secs: of.extension_secs,
+        max_per_booking: of.max_per_booking,
+        refundable_until: of.refundable_until,
+        created_at: of.created_at,
+        updated_at: of.updated_at,
+        published_at: of.published_at,
+    }
+}

@@ -1,0 +1,117 @@
+//! What organizers do: their profile, their events, and what belongs to these.
+//!
+//! Every change of an event ends with [`finish`]: the catalogue's version rises, public search is written,
+//! and gates learn that something changed, in the same transaction.
+
+mod door;
+mod events;
+mod profile;
+mod ticket_types;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::auth::Member;
+use super::edge;
+use super::error::ApiError;
+use crate::app::{App, AppState};
+use crate::domain::pricing::UnitPrice;
+use crate::selling::StepError;
+use crate::store::audit::{self, Act};
+use crate::store::event::{self, Event};
+use crate::store::member::OrgRole;
+use crate::store::{Tx, change, search, ticket_type};
+use shared::money::Tax;
+
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(profile::show, profile::put))
+        .routes(routes!(profile::submit))
+        .routes(routes!(events::create))
+        .routes(routes!(events::update))
+        .routes(routes!(events::list))
+        .routes(routes!(events::show))
+        .routes(routes!(events::publish))
+        .routes(routes!(ticket_types::list, ticket_types::create))
+        .routes(routes!(ticket_types::update, ticket_types::archive))
+        .routes(routes!(ticket_types::quotas, ticket_types::create_quota))
+        .routes(routes!(ticket_types::update_quota))
+        .routes(routes!(door::lists, door::create_list))
+        .routes(routes!(door::update_list, door::archive_list))
+        .routes(routes!(door::gates, door::create_gate))
+        .routes(routes!(door::update_gate, door::archive_gate))
+        .routes(routes!(door::stewards, door::create_steward))
+        .routes(routes!(door::update_steward, door::archive_steward))
+}
+
+/// The member's transaction and the event, locked against other changes; for managers and owners.
+async fn open(app: &App, member: &Member, event_id: Uuid) -> Result<(Tx, Event), ApiError> {
+    member.require(OrgRole::Manager)?;
+    let mut tx = app.db.tenant(member.organizer_id).await?;
+    let event = event::lock(&mut tx, member.organizer_id, event_id).await?;
+    let event = event.ok_or_else(|| ApiError::not_found("event"))?;
+    Ok((tx, event))
+}
+
+/// The event, to look at.
+async fn look(app: &App, member: &Member, event_id: Uuid) -> Result<(Tx, Event), ApiError> {
+    let mut tx = app.db.tenant(member.organizer_id).await?;
+    let event = event::find(&mut tx, member.organizer_id, event_id).await?;
+    let event = event.ok_or_else(|| ApiError::not_found("event"))?;
+    Ok((tx, event))
+}
+
+/// Ends a change of an event: audit, search, version, and last of all the gates' counter; commits.
+async fn finish(
+    app: &App,
+    mut tx: Tx,
+    member: &Member,
+    event_id: Uuid,
+    action: &'static str,
+    object: (&'static str, Uuid),
+) -> Result<(), ApiError> {
+    let (organizer_id, now) = (member.organizer_id, app.clock.now());
+    record(app, &mut tx, member, action, object).await?;
+    event::bump(&mut tx, organizer_id, event_id).await?;
+    let price_from = price_from(&mut tx, organizer_id, event_id).await?;
+    search::refresh(&mut tx, organizer_id, event_id, price_from, now).await?;
+    change::record(&mut tx, organizer_id, event_id, &[], None).await.map_err(StepError::from)?;
+    tx.commit().await?;
+    app.selling.catalog.forget(event_id);
+    Ok(())
+}
+
+async fn record(
+    app: &App,
+    tx: &mut Tx,
+    member: &Member,
+    action: &'static str,
+    object: (&'static str, Uuid),
+) -> Result<(), sqlx::Error> {
+    let (request_id, _) = edge::current();
+    let act = Act {
+        audit_id: app.rng.uuid(&*app.clock),
+        actor_kind: "user",
+        actor_id: Some(member.user.user_id),
+        action,
+        object_kind: object.0,
+        object_id: object.1,
+        request_id: Some(&request_id),
+        detail: serde_json::json!({}),
+    };
+    audit::record(tx, member.organizer_id, &act, app.clock.now()).await
+}
+
+/// What the cheapest public type costs in all.
+async fn price_from(tx: &mut Tx, organizer_id: Uuid, event_id: Uuid) -> Result<Option<i64>, sqlx::Error> {
+    let types = ticket_type::of_event(tx, organizer_id, event_id).await?;
+    let on_sale = types.iter().filter(|t| !t.hidden && t.archived_at.is_none());
+    Ok(on_sale.filter_map(|t| unit_price(t)?.total_minor()).min())
+}
+
+/// The parts of a type's price.
+fn unit_price(of: &ticket_type::TicketType) -> Option<UnitPrice> {
+    let tax = Tax { rate_bp: u16::try_from(of.tax_rate_bp).ok()?, inclusive: of.tax_inclusive };
+    UnitPrice::of(of.price_minor, of.fee_minor, tax)
+}

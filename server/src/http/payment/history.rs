@@ -1,0 +1,182 @@
+//! `GET /payment/history`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::app::AppState;
+use crate::http::auth::{Caller, ORGANIZER_ID};
+use crate::http::booking_view::staff_of;
+use crate::http::error::{ApiError, Problem};
+use crate::http::extract::ApiQuery;
+use crate::http::fields::{Instant, money};
+use crate::http::page::{MoneyJson, Page};
+use crate::store::booking;
+use crate::store::transaction::{self, HistoryFilter, Transaction};
+
+/// A payment or refund.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TransactionJson {
+    transaction_id: Uuid,
+    booking_id: Uuid,
+    event_id: Uuid,
+    /// `payment` or `refund`.
+    #[serde(rename = "type")]
+    kind: String,
+    /// `pending`, `completed`, `failed` or `refunded`.
+    status: String,
+    amount: MoneyJson,
+    /// The provider.
+    method: String,
+    provider_ref: Option<String>,
+    /// Of a refund: the payment that went back.
+    refund_of: Option<Uuid>,
+    reason: Option<String>,
+    failure_code: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    completed_at: Option<OffsetDateTime>,
+}
+
+/// What the list is narrowed to.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HistoryQuery {
+    /// `pending`, `completed`, `failed` or `refunded`.
+    status: Option<String>,
+    /// `payment` or `refund`.
+    #[serde(rename = "type")]
+    #[param(rename = "type")]
+    kind: Option<String>,
+    event_id: Option<Uuid>,
+    /// Not before.
+    #[param(value_type = Option<String>)]
+    from: Option<Instant>,
+    /// Before.
+    #[param(value_type = Option<String>)]
+    to: Option<Instant>,
+    /// Minor units, at least.
+    min_amount: Option<i64>,
+    /// Minor units, at most.
+    max_amount: Option<i64>,
+    /// How many at most, 1 to 200; 50 without it.
+    limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Payments and refunds, the newest first.
+///
+/// One's own; with the header `Organizer-Id` all of that organizer's, for its owners and managers.
+#[utoipa::path(
+    get, path = "/payment/history", tag = "payment",
+    params(HistoryQuery, ("Organizer-Id" = Option<Uuid>, Header, description = "The organizer's instead of one's own")),
+    security(("bearer" = [])),
+    responses((status = 200, body = Page<TransactionJson>), (status = 401, body = Problem), (status = 403, body = Problem)),
+)]
+pub(super) async fn history(
+    State(app): State<AppState>,
+    caller: Caller,
+    headers: HeaderMap,
+    ApiQuery(query): ApiQuery<HistoryQuery>,
+) -> Result<Response, ApiError> {
+    let user = caller.require_user()?;
+    let limit = i64::from(query.limit.unwrap_or(50).clamp(1, 200));
+    let filter = filter(&query)?;
+    let rows = match headers.get(&ORGANIZER_ID) {
+        None => {
+            let mut tx = app.db.user(user.user_id).await?;
+            let organizers = booking::organizers_of_user(&mut tx, user.user_id).await?;
+            let rows =
+                transaction::history(&mut tx, &organizers, Some(user.user_id), &filter, limit + 1).await?;
+            tx.commit().await?;
+            rows
+        }
+        Some(id) => {
+            let id: Uuid = id.to_str().ok().and_then(|id| id.parse().ok()).ok_or_else(|| {
+                ApiError::bad_request("invalid_organizer_id", "Organizer-Id must be an organizer's id")
+            })?;
+            if !staff_of(&app, user).await?.iter().any(|m| m.organizer_id == id) {
+                return Err(ApiError::forbidden_code(
+                    "not_a_member",
+                    "you are no owner or manager of this organizer",
+                ));
+            }
+            let mut tx = app.db.tenant(id).await?;
+            let rows = transaction::history(&mut tx, &[id], None, &filter, limit + 1).await?;
+            tx.commit().await?;
+            rows
+        }
+    };
+    let size = usize::try_from(limit).unwrap_or(usize::MAX);
+    let next_cursor = match rows.get(size.saturating_sub(1)) {
+        Some(last) if rows.len() > size => Some(cursor(last)?),
+        _ => None,
+    };
+    let page = Page { items: rows.into_iter().take(size).map(json).collect(), next_cursor };
+    Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(page)).into_response())
+}
+
+fn filter(query: &HistoryQuery) -> Result<HistoryFilter, ApiError> {
+    let one_of = |name: &str, value: &Option<String>, words: &[&str]| match value {
+        Some(word) if !words.contains(&word.as_str()) => {
+            Err(ApiError::invalid_field(name, "unknown", format!("one of {}", words.join(", "))))
+        }
+        _ => Ok(()),
+    };
+    one_of("status", &query.status, &["pending", "completed", "failed", "refunded"])?;
+    one_of("type", &query.kind, &["payment", "refund"])?;
+    let after = match &query.cursor {
+        None => None,
+        Some(text) => Some(
+            parse_cursor(text)
+                .ok_or_else(|| ApiError::bad_request("invalid_cursor", "this is no cursor of this list"))?,
+        ),
+    };
+    Ok(HistoryFilter {
+        status: query.status.clone(),
+        kind: query.kind.clone(),
+        event_id: query.event_id,
+        from: query.from.map(|t| t.0),
+        to: query.to.map(|t| t.0),
+        min_minor: query.min_amount,
+        max_minor: query.max_amount,
+        after,
+    })
+}
+
+fn cursor(last: &Transaction) -> Result<String, ApiError> {
+    let at = last.created_at.format(&Rfc3339).map_err(ApiError::internal)?;
+    Ok(format!("{at}_{}", last.transaction_id))
+}
+
+fn parse_cursor(text: &str) -> Option<(OffsetDateTime, Uuid)> {
+    let (at, id) = text.split_once('_')?;
+    Some((OffsetDateTime::parse(at, &Rfc3339).ok()?, id.parse().ok()?))
+}
+
+fn json(row: Transaction) -> TransactionJson {
+    TransactionJson {
+        transaction_id: row.transaction_id,
+        booking_id: row.booking_id,
+        event_id: row.event_id,
+        kind: row.kind,
+        status: row.status,
+        amount: money(row.amount_minor, &row.currency),
+        method: row.provider,
+        provider_ref: row.provider_ref,
+        refund_of: row.refund_of,
+        reason: row.reason,
+        failure_code: row.failure_code,
+        created_at: row.created_at,
+        completed_at: row.completed_at,
+    }
+}

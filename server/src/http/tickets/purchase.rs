@@ -1,0 +1,435 @@
+//! `POST /tickets/purchase`
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Deserialize;
+use shared::ids::TicketTypeId;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::AppState;
+use crate::domain::booking::BookingStatus;
+use crate::domain::catalog::{NotOnSale, Wish};
+use crate::domain::text::is_email;
+use crate::domain::ticket::code_text;
+use crate::http::auth::Caller;
+use crate::http::booking_view::{BookingJson, ItemJson, TicketJson, actor, booking_json, booking_secret};
+use crate::http::error::{ApiError, FieldError, Problem};
+use crate::http::extract::{parse_json, require_json};
+use crate::http::fields::money;
+use crate::http::once::{Answer, Turn, once};
+use crate::selling::issue::IssuedTicket;
+use crate::selling::keys;
+use crate::selling::pay::{self, Settled};
+use crate::selling::purchase::{Buyer, Order, PurchaseError, PurchaseResult, Purchased, purchase as buy};
+use crate::store::{booking, transaction};
+
+/// What to buy, and how to pay.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "event_id": "0192f0c1-0000-7000-8000-000000000001",
+    "items": [{ "ticket_type_id": "0192f0c1-0000-7000-8000-000000000002", "quantity": 2 }],
+    "email": "guest@example.org",
+    "payment": { "method": "simulated", "token": "tok_always_succeeds" },
+}))]
+pub(super) struct PurchaseRequest {
+    event_id: Uuid,
+    /// One item per ticket type.
+    items: Vec<ItemWish>,
+    /// Where the tickets go. Required of guests; else the account's address.
+    email: Option<String>,
+    /// Pays in the same call. Without it the booking is held, and paid by POST /payment/process.
+    payment: Option<PaymentWish>,
+}
+
+/// One item.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ItemWish {
+    ticket_type_id: Uuid,
+    #[schema(minimum = 1)]
+    quantity: u32,
+}
+
+/// How to pay.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct PaymentWish {
+    /// `simulated`.
+    #[schema(example = "simulated")]
+    pub method: String,
+    /// The provider's reference to a means of payment, never a card number. Simulated: `tok_always_succeeds`,
+    /// `tok_declined`, `tok_insufficient_funds`, `tok_error`, `tok_timeout`, `tok_slow`, `tok_refund_declined`;
+    /// none or `tok_random` succeeds 9 times of 10.
+    #[schema(example = "tok_always_succeeds")]
+    pub token: Option<String>,
+}
+
+/// Buys tickets: holds them, or pays in the same call.
+///
+/// As a guest (no sign-in; `email` required) or with an account. Capacity is taken at once or not at all: never
+/// one ticket too many. Unpaid, the booking is held until `held_until`. A guest's answer carries
+/// `booking_secret`, this once. If the payment is declined (422 `payment_declined`) the tickets stay held: the
+/// problem's member `booking` says which and until when; pay by POST /payment/process. Send an
+/// `Idempotency-Key` (a UUID): repeating the request is then harmless.
+#[utoipa::path(
+    post, path = "/tickets/purchase", tag = "tickets",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes repeating harmless; a UUID")),
+    request_body = PurchaseRequest,
+    security((), ("bearer" = [])),
+    responses(
+        (status = 201, description = "Held, or paid with its tickets", body = BookingJson),
+        (status = 202, description = "Held; the payment's outcome is not known yet: look at GET /bookings/{id}", body = BookingJson),
+        (status = 404, description = "`not_found`: no such event", body = Problem),
+        (status = 409, description = "`sold_out`, `request_in_flight`", body = Problem),
+        (status = 422, description = "`payment_declined`, `not_on_sale`, `event_canceled`, `invalid_fields`, `idempotency_key_reused`", body = Problem),
+        (status = 503, description = "`payment_provider_error`: nothing was charged, the booking stays held", body = Problem),
+    ),
+)]
+pub(super) async fn purchase(
+    State(app): State<AppState>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    require_json(&headers)?;
+    let request: PurchaseRequest = parse_json(&body)?;
+    check(&app, &caller, &request)?;
+    let event = crate::selling::catalog::event_for_sale(&app, request.event_id)
+        .await?
+        .ok_or_else(|| ApiError::not_found("event"))?;
+    let organizer_id = event.organizer_id.0;
+    let (state, who) = (app.clone(), caller.clone());
+    let run = move |turn| async move { run(&state, &who, organizer_id, request, turn).await };
+    once(&app, &caller, &headers, organizer_id, "POST /tickets/purchase", &body, run).await
+}
+
+fn check(app: &AppState, caller: &Caller, request: &PurchaseRequest) -> Result<(), ApiError> {
+    let mut errors = Vec::new();
+    match (&request.email, caller) {
+        (Some(email), _) if !is_email(email) => {
+            errors.push(FieldError::new("email", "invalid", "this is no e-mail address"));
+        }
+        (None, Caller::Anonymous | Caller::Guest(_)) => {
+            errors.push(FieldError::new("email", "required", "a guest says where the tickets go"));
+        }
+        _ => {}
+    }
+    if request.items.len() > 50 {
+        errors.push(FieldError::new("items", "too_many", "at most 50 items"));
+    }
+    if let Some(payment) = &request.payment {
+        errors.extend(check_payment(app, payment, "payment."));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(errors)) }
+}
+
+/// What is wrong with a payment's fields.
+pub(in crate::http) fn check_payment(app: &AppState, payment: &PaymentWish, prefix: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if app.selling.providers.get(&payment.method).is_none() {
+        errors.push(FieldError::new(format!("{prefix}method"), "unknown", "there is no such payment method"));
+    }
+    let token = payment.token.as_deref().unwrap_or_default();
+    if token.len() > 255 {
+        errors.push(FieldError::new(format!("{prefix}token"), "too_long", "at most 255 characters"));
+    }
+    let digits = token.chars().filter(char::is_ascii_digit).count();
+    if token.contains('\0') || (digits >= 12 && token.chars().all(|c| c.is_ascii_digit() || " -".contains(c)))
+    {
+        let message = "a token is the provider's reference; card numbers must never be sent here";
+        errors.push(FieldError::new(format!("{prefix}token"), "invalid", message));
+    }
+    errors
+}
+
+async fn run(
+    app: &AppState,
+    caller: &Caller,
+    organizer_id: Uuid,
+    request: PurchaseRequest,
+    turn: Turn,
+) -> Result<Answer, ApiError> {
+    let booking_id = turn.resource_id;
+    let (buyer, secret, email) = match caller {
+        Caller::User(user) => {
+            (Buyer::User(user.user_id), None, request.email.clone().or_else(|| Some(user.email.clone())))
+        }
+        Caller::Anonymous | Caller::Guest(_) => {
+            let (text, guest) = booking_secret(app, organizer_id, booking_id);
+            (Buyer::Guest(guest.secret_hash), Some(text), request.email.clone())
+        }
+    };
+    let payment = request.payment.map(|p| (p.method, p.token));
+    if turn.again
+        && let Some(answer) = resume(app, caller, organizer_id, booking_id, &payment, secret.as_ref()).await?
+    {
+        return Ok(answer);
+    }
+    let wish =
+        |item: &ItemWish| Wish { ticket_type_id: TicketTypeId(item.ticket_type_id), quantity: item.quantity };
+    let order = Order {
+        booking_id,
+        event_id: request.event_id,
+        buyer,
+        wishes: request.items.iter().map(wish).collect(),
+        email: email.clone(),
+        payment,
+        actor: actor(caller),
+    };
+    let done = buy(app, order).await.map_err(|e| refuse(e, &request.items))?;
+    answer(app, organizer_id, booking_id, done, secret, email).await
+}
+
+/// A purchase that was begun before: goes on with its booking, if there is one.
+async fn resume(
+    app: &AppState,
+    caller: &Caller,
+    organizer_id: Uuid,
+    booking_id: Uuid,
+    payment: &Option<(String, Option<String>)>,
+    secret: Option<&String>,
+) -> Result<Option<Answer>, ApiError> {
+    let mut tx = app.db.tenant(organizer_id).await?;
+    let found = booking::find(&mut tx, organizer_id, booking_id).await?;
+    let movements = transaction::of_booking(&mut tx, organizer_id, booking_id).await?;
+    tx.commit().await?;
+    let Some(booking) = found else { return Ok(None) };
+    let settled = match (booking.status, payment, movements.last()) {
+        (BookingStatus::Held, Some(_), Some(last)) if last.status == "pending" => {
+            match pay::load(app, last).await? {
+                Some(mut payment) => {
+                    payment.attempt += 1;
+                    Some(pay::drive(app, &payment, actor(caller)).await?)
+                }
+                None => None,
+            }
+        }
+        (BookingStatus::Held, Some(_), Some(last))
+            if last.failure_code.is_some() && last.failure_code.as_deref() != Some("provider_error") =>
+        {
+            last.failure_code.clone().map(Settled::Declined)
+        }
+        (BookingStatus::Held, Some((provider, token)), Some(_)) => {
+            let payment_id = app.rng.uuid(&*app.clock);
+            let begun = pay::begin(app, &booking, payment_id, provider, token.clone()).await;
+            let payment = begun.map_err(crate::http::payment::refuse_begin)?;
+            Some(pay::drive(app, &payment, actor(caller)).await?)
+        }
+        (BookingStatus::Held, _, None) if booking.total_minor == 0 => {
+            let mut tx = app.db.tenant(organizer_id).await?;
+            let lines = booking::lines(&mut tx, organizer_id, booking_id).await?;
+            tx.commit().await?;
+            let free = crate::selling::issue::IssueOrder {
+                organizer_id,
+                event_id: booking.event_id,
+                booking_id,
+                paid: None,
+                lots: pay::lots(&lines),
+                actor: actor(caller),
+            };
+            crate::selling::issue::issue(app, free).await?;
+            None
+        }
+        _ => None,
+    };
+    let mut tx = app.db.tenant(organizer_id).await?;
+    let now = booking::find(&mut tx, organizer_id, booking_id).await?.unwrap_or(booking);
+    tx.commit().await?;
+    let mut json = booking_json(app, &now).await?;
+    json.booking_secret = secret.cloned();
+    let status = match settled {
+        Some(settled) => refuse_unpaid(settled, &json)?,
+        None => StatusCode::CREATED,
+    };
+    Answer::json(status, &json).map(Some)
+}
+
+async fn answer(
+    app: &AppState,
+    organizer_id: Uuid,
+    booking_id: Uuid,
+    done: Purchased,
+    secret: Option<String>,
+    email: Option<String>,
+) -> Result<Answer, ApiError> {
+    let (tickets, settled) = match &done.result {
+        PurchaseResult::Held => (&[][..], None),
+        PurchaseResult::Paid(tickets) => (tickets.as_slice(), None),
+        PurchaseResult::Unpaid(settled) => (&[][..], Some(settled.clone())),
+    };
+    if let Some(Settled::Elsewhere | Settled::TooLate) = settled {
+        // Another hand was quicker: say what is.
+        let mut tx = app.db.tenant(organizer_id).await?;
+        let now = booking::find(&mut tx, organizer_id, booking_id).await?;
+        tx.commit().await?;
+        let mut json = booking_json(app, &now.ok_or_else(|| ApiError::not_found("booking"))?).await?;
+        json.booking_secret = secret;
+        let status = refuse_unpaid(settled.unwrap_or(Settled::Elsewhere), &json)?;
+        return Answer::json(status, &json);
+    }
+    let codes = codes(app, &done, tickets).await?;
+    let json = fresh_json(booking_id, &done, codes, secret, email);
+    let status = match settled {
+        None => StatusCode::CREATED,
+        Some(settled) => refuse_unpaid(settled, &json)?,
+    };
+    Answer::json(status, &json)
+}
+
+/// The texts of the codes of just issued tickets.
+async fn codes(
+    app: &AppState,
+    done: &Purchased,
+    tickets: &[IssuedTicket],
+) -> Result<Vec<(IssuedTicket, String)>, ApiError> {
+    let (organizer, event) = (done.event.organizer_id, done.event.event_id);
+    let purpose = crate::domain::keys::Purpose::Ticket;
+    let opened = keys::opened(app, organizer.0, purpose, Some(event.0)).await?;
+    let text = |ticket: &IssuedTicket| {
+        let key = opened
+            .of_kid(ticket.facts.kid)
+            .ok_or_else(|| ApiError::internal(anyhow::anyhow!("the ticket key is gone")))?;
+        Ok((*ticket, code_text(key, organizer, event, &ticket.facts)))
+    };
+    tickets.iter().map(text).collect()
+}
+
+/// A just made booking from what is at hand, without asking the database again.
+fn fresh_json(
+    booking_id: Uuid,
+    done: &Purchased,
+    tickets: Vec<(IssuedTicket, String)>,
+    secret: Option<String>,
+    email: Option<String>,
+) -> BookingJson {
+    let event = &done.event;
+    let amount = |minor| money(minor, event.currency.as_str());
+    let name = |id: Uuid| {
+        event.types.iter().find(|t| t.ticket_type_id.0 == id).map(|t| t.name.clone()).unwrap_or_default()
+    };
+    let paid = matches!(done.result, PurchaseResult::Paid(_));
+    let items = done.quote.lines.iter().map(|line| ItemJson {
+        ticket_type_id: line.ticket_type_id.0,
+        name: name(line.ticket_type_id.0),
+        quantity: line.quantity,
+        unit_total: amount(line.unit.total_minor().unwrap_or_default()),
+    });
+    let ticket = |(ticket, code): (IssuedTicket, String)| {
+        let facts = ticket.facts;
+        TicketJson {
+            ticket_id: facts.ticket_id.0,
+            booking_id,
+            event_id: event.event_id.0,
+            ticket_type_id: ticket.ticket_type_id,
+            ticket_type: name(ticket.ticket_type_id),
+            state: "valid".to_owned(),
+            generation: facts.generation,
+            code: Some(code),
+            qr_svg: format!("/tickets/{}/qr.svg", facts.ticket_id),
+            qr_png: format!("/tickets/{}/qr.png", facts.ticket_id),
+            issued_at: facts.issued_at,
+            not_before: facts.not_before,
+            expires_at: facts.expires_at,
+        }
+    };
+    BookingJson {
+        booking_id,
+        booking_secret: secret,
+        event_id: event.event_id.0,
+        event_title: event.title.clone(),
+        status: if paid { BookingStatus::Paid } else { BookingStatus::Held },
+        items: items.collect(),
+        price: amount(done.quote.sum.price_minor),
+        fee: amount(done.quote.sum.fee_minor),
+        tax: amount(done.quote.sum.tax_minor),
+        total: amount(done.quote.total_minor),
+        refunded: amount(0),
+        held_until: done.held_until,
+        created_at: done.created_at,
+        paid_at: paid.then_some(done.created_at),
+        email,
+        transaction: None,
+        tickets: tickets.into_iter().map(ticket).collect(),
+    }
+}
+
+/// The status of a payment's outcome, or the refusal that it is; `booking` as it stands.
+pub(in crate::http) fn refuse_unpaid(
+    settled: Settled,
+    booking: &BookingJson,
+) -> Result<StatusCode, ApiError> {
+    let member = || serde_json::to_value(booking).map_err(ApiError::internal);
+    match settled {
+        Settled::Paid(_) | Settled::Elsewhere => Ok(StatusCode::CREATED),
+        Settled::Pending => Ok(StatusCode::ACCEPTED),
+        Settled::Declined(code) => Err(ApiError::unprocessable(
+            "payment_declined",
+            "the payment was declined; the tickets stay held, try another means of payment",
+        )
+        .with_member("decline_code", code)
+        .with_member("booking", member()?)),
+        Settled::Failed(code) => Err(ApiError::unavailable(
+            "payment_provider_error",
+            "the payment provider failed and nothing was charged; the tickets stay held, please repeat",
+            std::time::Duration::from_secs(5),
+        )
+        .with_member("decline_code", code)
+        .with_member("booking", member()?)),
+        Settled::TooLate => Err(too_late()),
+    }
+}
+
+/// 410: the money came after the hold.
+pub(in crate::http) fn too_late() -> ApiError {
+    ApiError::gone(
+        "hold_expired",
+        "the payment arrived after the hold had expired and nothing was left; the money goes back",
+    )
+}
+
+fn refuse(error: PurchaseError, items: &[ItemWish]) -> ApiError {
+    let item = |at: usize, part: &str| format!("items[{at}]{part}");
+    match error {
+        PurchaseError::NoEvent => ApiError::not_found("event"),
+        PurchaseError::SoldOut { item: at } => {
+            ApiError::conflict("sold_out", "there are not that many tickets left").with_errors(vec![
+                FieldError::new(item(at.min(items.len()), ""), "sold_out", "not that many are left"),
+            ])
+        }
+        PurchaseError::Unsettled => ApiError::unavailable(
+            "busy",
+            "the event is being changed; please repeat",
+            std::time::Duration::from_secs(1),
+        ),
+        PurchaseError::Step(e) => e.into(),
+        PurchaseError::NotOnSale(why) => {
+            let text = why.to_string();
+            match why {
+                NotOnSale::Event => ApiError::not_found("event"),
+                NotOnSale::Canceled => ApiError::unprocessable("event_canceled", text),
+                NotOnSale::Over => ApiError::unprocessable("not_on_sale", text),
+                NotOnSale::Empty => ApiError::invalid_field("items", "required", text),
+                NotOnSale::UnknownType { item: at } => {
+                    ApiError::invalid_field(&item(at, ".ticket_type_id"), "unknown", text)
+                }
+                NotOnSale::Repeated { item: at } => {
+                    ApiError::invalid_field(&item(at, ".ticket_type_id"), "repeated", text)
+                }
+                NotOnSale::NotYet { item: at } | NotOnSale::NoLonger { item: at } => ApiError::unprocessable(
+                    "not_on_sale",
+                    text.clone(),
+                )
+                .with_errors(vec![FieldError::new(item(at, ".ticket_type_id"), "not_on_sale", text)]),
+                NotOnSale::Quantity { item: at, .. } => {
+                    ApiError::invalid_field(&item(at, ".quantity"), "out_of_range", text)
+                }
+                NotOnSale::TooMany { .. } => ApiError::invalid_field("items", "too_many", text),
+                NotOnSale::Overflow => ApiError::invalid_field("items", "out_of_range", text),
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Lets holds expire that ran out, organizer by organizer, and forgets old idempotency keys.
+
+use time::Duration;
+
+use crate::app::AppState;
+use crate::store::{booking, directory, idempotency};
+
+const AT_ONCE: i64 = 200;
+/// An answer can be repeated for this long.
+const REMEMBERED: Duration = Duration::hours(48);
+
+pub async fn run(app: &AppState) -> anyhow::Result<()> {
+    let mut tx = app.db.worker_platform().await?;
+    let organizers = directory::organizers(&mut tx).await?;
+    tx.commit().await?;
+    let mut failed = None;
+    for organizer_id in organizers {
+        if app.stopping.is_cancelled() {
+            break;
+        }
+        // One organizer's trouble is not the others'.
+        if let Err(e) = of_organizer(app, organizer_id).await {
+            tracing::warn!(%organizer_id, "holds do not expire: {e:#}");
+            failed = Some(e);
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+async fn of_organizer(app: &AppState, organizer_id: uuid::Uuid) -> anyhow::Result<()> {
+    loop {
+        let now = app.clock.now();
+        let mut tx = app.db.worker_tenant(organizer_id).await?;
+        let expired = booking::expire(&mut tx, organizer_id, AT_ONCE, now).await?;
+        idempotency::forget(&mut tx, organizer_id, now - REMEMBERED).await?;
+        tx.commit().await?;
+        if !expired.is_empty() {
+            tracing::debug!(%organizer_id, holds = expired.len(), "expired");
+        }
+        if i64::try_from(expired.len()).unwrap_or(i64::MAX) < AT_ONCE {
+            return Ok(());
+        }
+    }
+}
