@@ -2,8 +2,8 @@
 //!
 //! `http → domain`, `http → store → domain`; `domain` knows neither axum nor sqlx, `store` knows no axum.
 
-pub mod admin;
 pub mod adapters;
+pub mod admin;
 pub mod app;
 pub mod auth;
 pub mod bench;

@@ -13,8 +13,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::error::ApiError;
 use super::{
-    auth, bookings, devices, edge, events, gates, gotrue, health, metrics, openapi, organizer, payment, stats, tickets,
-    validate, whoami,
+    auth, bookings, devices, edge, events, gates, gotrue, health, metrics, openapi, organizer, payment,
+    stats, tickets, validate, whoami,
 };
 use crate::app::AppState;
 use crate::config::HttpConfig;

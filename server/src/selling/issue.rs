@@ -90,6 +90,9 @@ async fn issue_batch(app: AppState, orders: Vec<Arc<IssueOrder>>) -> Result<Vec<
         change::record(&mut tx, organizer_id, event_id, &rows, Some(done.issued_at)).await?;
     }
     tx.commit().await?;
+    if !changed.is_empty() {
+        app.news.publish(event_id);
+    }
     let answer = |i: &NewIssue| {
         ours(&i).then(|| i.tickets.iter().map(|t| as_issued(t, kid, done.issued_at)).collect())
     };

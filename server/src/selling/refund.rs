@@ -53,6 +53,7 @@ pub async fn whole_booking(
     audit::record(&mut tx, organizer_id, &act, now).await?;
     change::record(&mut tx, organizer_id, begun.event_id, &manifest_rows(&blocked), None).await?;
     tx.commit().await?;
+    app.news.publish(begun.event_id);
     drive(app, organizer_id, refund_id, begun, 1, actor).await.map(Some)
 }
 
@@ -140,6 +141,7 @@ async fn complete(
         change::record(&mut tx, organizer_id, done.event_id, &manifest_rows(&revoked), None).await?;
     }
     tx.commit().await?;
+    app.news.publish(done.event_id);
     Ok(())
 }
 
@@ -160,6 +162,7 @@ async fn fail(
         change::record(&mut tx, organizer_id, done.event_id, &manifest_rows(&valid_again), None).await?;
     }
     tx.commit().await?;
+    app.news.publish(done.event_id);
     Ok(())
 }
 

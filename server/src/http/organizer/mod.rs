@@ -79,6 +79,7 @@ async fn finish(
     change::record(&mut tx, organizer_id, event_id, &[], None).await.map_err(StepError::from)?;
     tx.commit().await?;
     app.selling.catalog.forget(event_id);
+    app.news.publish(event_id);
     Ok(())
 }
 
