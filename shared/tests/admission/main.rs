@@ -2,6 +2,7 @@
 
 mod decide;
 mod explain;
+mod flags;
 mod precedence;
 mod rules;
 mod scene;
