@@ -159,8 +159,14 @@ impl<T: Transport> Enrolling<T> {
             &challenge.server_nonce,
         );
         let this = Self { db, transport, pending, challenge, trust, digits };
-        this.reveal().await?;
-        Ok(this)
+        match this.reveal().await {
+            // This key will never be confirmed; the next invitation gets a new one.
+            Err(EnrollError::Call(CallError::Refused { status: 403 | 409 | 410, code, detail })) => {
+                tracing::warn!(code, detail, "the enrolment is over");
+                this.give_up()
+            }
+            other => other.map(|()| this),
+        }
     }
 
     async fn reveal(&self) -> Result<(), EnrollError> {

@@ -277,12 +277,12 @@ impl Scanner {
         }
         let time = GateTime::read(&*gate.world.clock, self.anchor.as_ref());
         if may_repeat && let Some(stored) = log_entry::by_nonce(db, me.author, &nonce)? {
-            let history = self.history(&stored.entry)?;
-            return Ok(Recorded::Again { stored, history, resumed: false });
+            let history = Box::new(self.history(&stored.entry)?);
+            return Ok(Recorded::Again { stored: Box::new(stored), history, resumed: false });
         }
         if let Some(stored) = self.resume(&presented, &time)? {
-            let history = self.history(&stored.entry)?;
-            return Ok(Recorded::Again { stored, history, resumed: true });
+            let history = Box::new(self.history(&stored.entry)?);
+            return Ok(Recorded::Again { stored: Box::new(stored), history, resumed: true });
         }
         let ticket = match presented {
             Presented::Verified { payload, .. } => Some(payload.ticket_id),
@@ -457,7 +457,7 @@ impl Drop for Scanner {
 
 enum Recorded {
     New { verdict: Box<Verdict>, appended: Box<Appended> },
-    Again { stored: log_entry::Stored, history: TicketHistory, resumed: bool },
+    Again { stored: Box<log_entry::Stored>, history: Box<TicketHistory>, resumed: bool },
 }
 
 fn fold(records: &[Record], list: &ListConfig, loaded: &Loaded) -> TicketHistory {

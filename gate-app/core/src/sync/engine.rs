@@ -368,6 +368,8 @@ impl<T: Transport> Engine<T> {
             Ok(stored) => {
                 if stored.new_epoch {
                     *self.uploads.borrow_mut() = Uploads::default();
+                    // The scans' cursor begins anew as well.
+                    downloads.waited = None;
                 }
                 Ok(true)
             }
@@ -397,9 +399,17 @@ impl<T: Transport> Engine<T> {
             let gate = self.gate.borrow();
             let v = manifest::get(gate.db.conn(), gate.device.no)?.map(|m| m.version).unwrap_or_default();
             let scans = cursor::get(gate.db.conn(), gate.device.no)?.scans;
+            let time = gate.now()?;
+            let unsent = upload::unsent(gate.db.conn(), &gate.device)?.min(u32::MAX.into());
+            // The last three are for the organizer's view of the devices.
             format!(
-                "epoch={}&seq={}&as_of={}&scans={scans}&timeout={timeout_secs}",
-                v.epoch, v.change_seq, v.as_of.0
+                "epoch={}&seq={}&as_of={}&scans={scans}&timeout={timeout_secs}&unsent={unsent}&offset_ms={}&\
+                 uncertainty_ms={}",
+                v.epoch,
+                v.change_seq,
+                v.as_of.0,
+                time.wall_offset_ms(),
+                time.error_ms
             )
         };
         let patience = SHORT + Duration::from_secs(timeout_secs.into());

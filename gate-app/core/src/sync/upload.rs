@@ -84,7 +84,10 @@ pub fn note_taken(
     settle_refused(&tx, me, answer.log_no, span, None)?;
     let (_, current) = device::state_and_log(&tx, me.no)?;
     let mut forked = None;
-    if answer.log_no == current && (answer.forked || answer.acknowledged > last) {
+    // A log that holds its fork entry only is as new as can be: a server that says "forked" to everything must not
+    // make us open one after the other.
+    let worth_it = current == 1 || last > 1;
+    if answer.log_no == current && worth_it && (answer.forked || answer.acknowledged > last) {
         let why = if answer.forked {
             format!("log {current}: the server holds other entries at its places")
         } else {
