@@ -49,23 +49,35 @@ impl Limit {
     }
 
     /// Counts an attempt of each if every one of them has room, else of none. At once: what the request
-    /// does later changes nothing. The callers of one limit name clients and accounts in one order, so
-    /// that two attempts cannot wait for each other.
+    /// does later changes nothing.
     pub async fn attempt(self, db: &Db, clock: &dyn Clock, whom: &[Whom<'_>]) -> Result<Counted, Refused> {
+        let mut tx = db.platform().await?;
+        let counted = self.attempt_in(&mut tx, clock, whom).await?;
+        tx.commit().await?;
+        Ok(counted)
+    }
+
+    /// The same in a transaction that the caller commits before it goes on, or drops when refused. The
+    /// callers of one limit name clients and accounts in one order, so that two attempts cannot wait for
+    /// each other.
+    pub async fn attempt_in(
+        self,
+        tx: &mut Tx,
+        clock: &dyn Clock,
+        whom: &[Whom<'_>],
+    ) -> Result<Counted, Refused> {
         // As the database keeps it, so that the attempt is found again.
         let now = clock.now();
         let at = now.replace_nanosecond(now.microsecond() * 1_000).unwrap_or(now);
         let window = time::Duration::new(self.window.as_secs().cast_signed(), 0);
         let mut counted = Counted { keys: Vec::with_capacity(whom.len()), at };
-        let mut tx = db.platform().await?;
         for one in whom {
             let key = self.key(*one);
-            if let Some(wait) = limits::attempt(&mut tx, &key, self.max, window, at).await? {
+            if let Some(wait) = limits::attempt(tx, &key, self.max, window, at).await? {
                 return Err(Refused::TooMany { retry_after: wait.unsigned_abs() });
             }
             counted.keys.push(key);
         }
-        tx.commit().await?;
         Ok(counted)
     }
 

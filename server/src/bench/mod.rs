@@ -2,6 +2,7 @@
 
 mod fill;
 mod log;
+mod login;
 mod manifest;
 pub mod report;
 mod sale;
@@ -20,6 +21,8 @@ pub enum What {
     Log,
     /// A manifest from the server to a gate's disk
     Manifest,
+    /// Signing in, and who am I
+    Login,
     /// Bookings on one hot ticket type
     Sale,
     /// All of them
@@ -41,6 +44,9 @@ pub async fn run(what: What, seconds: u64, json: bool) -> anyhow::Result<()> {
     }
     if wanted(What::Manifest) {
         manifest::run(report("manifest")).await?;
+    }
+    if wanted(What::Login) {
+        login::run(report("login")).await?;
     }
     if wanted(What::Sale) {
         sale::run(report("sale"), seconds).await?;

@@ -1,8 +1,9 @@
 //! A server of the bench's own: private PostgreSQL with fsync on in a temporary folder, the real router on a real
-//! port, an organizer with an event. The database is open to the bench too, so that the floor is measured on the
+//! port; on top of it, a site with an organizer and an event. The database is open to the bench too, so that the floor is measured on the
 //! very same one.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,19 +21,20 @@ use crate::store::{Db, Endpoint, migrate};
 use crate::tour::api::Api;
 use crate::tour::venue::{self, Plan, Show};
 
-/// A running server and its database.
+/// A server with an event on sale.
 #[derive(Debug)]
 pub struct Site {
-    pub app: AppState,
-    pub api: Api,
+    server: Server,
     pub organizer: Api,
     pub show: Show,
-    pub address: SocketAddr,
-    pub rng: SharedRng,
-    database: Database,
-    jobs: jobs::Jobs,
-    server: JoinHandle<bool>,
-    folder: Folder,
+}
+
+impl Deref for Site {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
 }
 
 impl Site {
@@ -41,6 +43,41 @@ impl Site {
     /// # Errors
     /// If anything of it cannot be had.
     pub async fn open(title: &str, capacity: u32) -> Result<Self> {
+        let server = Server::open().await?;
+        let organizer = venue::new_organizer(&server.api, &server.rng).await?;
+        let plan = Plan { title, capacity, gates: &["Door"], reentry: false };
+        let show = venue::put_on_sale(&organizer, SystemClock.now(), plan).await?;
+        Ok(Self { server, organizer, show })
+    }
+
+    /// Stops everything and deletes it.
+    ///
+    /// # Errors
+    /// If the database does not stop.
+    pub async fn close(self) -> Result<()> {
+        self.server.close().await
+    }
+}
+
+/// A running server and its database, empty.
+#[derive(Debug)]
+pub struct Server {
+    pub app: AppState,
+    pub api: Api,
+    pub address: SocketAddr,
+    pub rng: SharedRng,
+    database: Database,
+    jobs: jobs::Jobs,
+    server: JoinHandle<bool>,
+    folder: Folder,
+}
+
+impl Server {
+    /// Opens one.
+    ///
+    /// # Errors
+    /// If anything of it cannot be had.
+    pub async fn open() -> Result<Self> {
         let rng = SharedRng::from_system();
         let folder = Folder::new(&rng)?;
         let settings = [
@@ -48,6 +85,7 @@ impl Site {
             ("listen", "127.0.0.1:0".to_owned()),
             ("dev", "true".to_owned()),
             ("gateway.latency_ms", "0".to_owned()),
+            ("auth.logins_per_minute", "1000".to_owned()),
         ];
         let config = config::load(None, [], &settings)?.config;
         let database = Database::open(&config, &rng).await?;
@@ -66,10 +104,7 @@ impl Site {
             }
         });
         let api = Api::new(&format!("http://{address}"))?;
-        let organizer = venue::new_organizer(&api, &rng).await?;
-        let plan = Plan { title, capacity, gates: &["Door"], reentry: false };
-        let show = venue::put_on_sale(&organizer, SystemClock.now(), plan).await?;
-        Ok(Self { app, api, organizer, show, address, rng, database, jobs, server, folder })
+        Ok(Self { app, api, address, rng, database, jobs, server, folder })
     }
 
     /// The database, for floors and for filling it.
@@ -78,7 +113,7 @@ impl Site {
         &self.database.endpoint
     }
 
-    /// A folder that goes away with the site.
+    /// A folder that goes away with the server.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -13,7 +13,6 @@ use super::auth::{Caller, PlatformRole};
 use super::error::{ApiError, Problem};
 use crate::app::AppState;
 use crate::store::member::{self, OrgRole};
-use crate::store::sessions;
 use crate::store::users;
 
 pub fn routes() -> OpenApiRouter<AppState> {
@@ -58,11 +57,10 @@ struct Organizer {
 async fn verify(State(app): State<AppState>, caller: Caller) -> Result<Json<WhoAmI>, ApiError> {
     let caller = caller.require_user()?;
     let mut tx = app.db.user(caller.user_id).await?;
-    let session = sessions::live(&mut tx, caller.user_id, caller.session_id, app.clock.now()).await?;
-    let user = users::by_id(&mut tx, caller.user_id).await?;
+    let found = users::in_session(&mut tx, caller.user_id, caller.session_id, app.clock.now()).await?;
     let memberships = member::of_user(&mut tx, caller.user_id).await?;
     tx.commit().await?;
-    let (Some(user), Some(session)) = (user, session) else {
+    let Some((user, session)) = found else {
         return Err(ApiError::unauthorized("session_ended", "the session has ended, sign in again"));
     };
     Ok(Json(WhoAmI {

@@ -62,25 +62,6 @@ pub async fn open(
     Ok(Session { id: new.id, created_at: now })
 }
 
-/// The session, if it was neither revoked nor has lasted too long.
-pub async fn live(
-    conn: &mut PgConnection,
-    user_id: Uuid,
-    session_id: Uuid,
-    now: OffsetDateTime,
-) -> Result<Option<Session>, sqlx::Error> {
-    sqlx::query_as!(
-        Session,
-        "select id, created_at from sessions
-          where id = $1 and user_id = $2 and revoked_at is null and not_after > $3",
-        session_id,
-        user_id,
-        now,
-    )
-    .fetch_optional(conn)
-    .await
-}
-
 /// What is known of a token.
 pub async fn token(conn: &mut PgConnection, hash: &[u8; 32]) -> Result<Option<Token>, sqlx::Error> {
     sqlx::query_as!(

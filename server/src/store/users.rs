@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::sessions::Session;
 use crate::domain::account::PlatformRole;
 
 /// An account as stored.
@@ -139,6 +140,43 @@ pub async fn by_id(conn: &mut PgConnection, id: Uuid) -> Result<Option<User>, sq
     .fetch_optional(conn)
     .await?;
     Ok(row.map(User::from))
+}
+
+/// The account together with its session, if that was neither revoked nor has lasted too long.
+pub async fn in_session(
+    conn: &mut PgConnection,
+    id: Uuid,
+    session_id: Uuid,
+    now: OffsetDateTime,
+) -> Result<Option<(User, Session)>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        select u.id, u.email::text as "email!", u.password_hash, u.email_confirmed_at, u.role, u.user_metadata,
+               u.created_at, u.updated_at, u.last_sign_in_at, s.id as session_id, s.created_at as session_created_at
+          from users u
+          join sessions s on s.user_id = u.id
+         where u.id = $1 and s.id = $2 and s.revoked_at is null and s.not_after > $3
+        "#,
+        id,
+        session_id,
+        now,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| {
+        let user = User {
+            id: row.id,
+            email: row.email,
+            email_confirmed_at: row.email_confirmed_at,
+            role: PlatformRole::from_word(&row.role),
+            user_metadata: row.user_metadata,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            last_sign_in_at: row.last_sign_in_at,
+            secret: PasswordHash(row.password_hash),
+        };
+        (user, Session { id: row.session_id, created_at: row.session_created_at })
+    }))
 }
 
 /// Notes a sign-in with the password that `checked` is the hash of; `None` if the password was changed

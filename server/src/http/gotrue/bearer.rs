@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use super::super::error::ApiError;
 use crate::app::AppState;
 use crate::auth::{TokenError, verify_access_token};
-use crate::store::sessions::{self, Session};
+use crate::store::sessions::Session;
 use crate::store::users::{self, User};
 
 /// The signed-in account and its session.
@@ -37,12 +37,11 @@ impl FromRequestParts<AppState> for SignedIn {
                 .with_cause(other),
         })?;
         let mut tx = app.db.user(claims.sub).await?;
-        let session = sessions::live(&mut tx, claims.sub, claims.session_id, app.clock.now()).await?;
-        let user = users::by_id(&mut tx, claims.sub).await?;
+        let found = users::in_session(&mut tx, claims.sub, claims.session_id, app.clock.now()).await?;
         tx.commit().await?;
-        match (user, session) {
-            (Some(user), Some(session)) => Ok(Self { user, session }),
-            _ => Err(ApiError::unauthorized(
+        match found {
+            Some((user, session)) => Ok(Self { user, session }),
+            None => Err(ApiError::unauthorized(
                 "session_not_found",
                 "Session from session_id claim in JWT does not exist",
             )),

@@ -73,10 +73,10 @@ async fn by_password(
 ) -> Result<SessionJson, ApiError> {
     let wrong = || bad_request("invalid_credentials", "Invalid login credentials");
     let whom = [Whom::Client(client.addr), Whom::Account(email.trim())];
-    let counted = logins(app).attempt(&app.db, &*app.clock, &whom).await?;
     // What cannot be an address has no account. It is looked for all the same, to take as long.
     let email = Email::parse(email).map_or_else(|_| String::new(), |email| email.as_str().to_owned());
     let mut tx = app.db.platform().await?;
+    let counted = logins(app).attempt_in(&mut tx, &*app.clock, &whom).await?;
     let user = users::by_email(&mut tx, &email).await?;
     tx.commit().await?;
     // No connection is held while the password waits in line.
