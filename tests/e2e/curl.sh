@@ -42,7 +42,7 @@ say "event $event is on sale"
 
 order="{\"event_id\":\"$event\",\"email\":\"guest@demo.example\",\"items\":[{\"ticket_type_id\":\"$type\",\"quantity\":1}],
   \"payment\":{\"method\":\"simulated\",\"token\":\"tok_always_succeeds\"}}"
-booking=$(call POST /tickets/purchase "$order" -H "idempotency-key: $$-$RANDOM-once")
+booking=$(call POST /tickets/purchase "$order" -H "idempotency-key: $(cat /proc/sys/kernel/random/uuid)")
 secret=$(field booking_secret "$booking"); ticket=$(field ticket_id "$booking")
 # A code may hold any character of base45, a comma never.
 code=$(sed -nE 's/.*"code" *: *"(HV1:[^"]+)".*/\1/p' <<<"$booking")
