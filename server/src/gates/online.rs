@@ -103,6 +103,8 @@ pub async fn ask(
             (known, histories.into_iter().next().map(|(_, h)| h).unwrap_or_default())
         }
     };
+    // What a restored database lost was sold all the same: gates admit it, and so do we.
+    let gaps = manifests::gaps(conn, org, event).await?;
     // We are the truth: nothing is late here and nothing stale.
     let version = ManifestVersion {
         epoch: position.lineage.as_ref().map_or(0, |l| l.epoch),
@@ -122,7 +124,7 @@ pub async fn ask(
         knowledge: Knowledge {
             manifest: Some(ManifestView {
                 version,
-                gaps: &[],
+                gaps: &gaps,
                 imports: 0,
                 info: &config.info,
                 ticket_types: &config.ticket_types,
