@@ -89,7 +89,8 @@ impl Venue {
     }
 
     pub fn gate(&mut self) -> Gate {
-        self.gate_at(&self.dir.path().to_owned())
+        let dir = self.dir.path().to_owned();
+        self.gate_at(&dir)
     }
 
     pub fn gate_at(&mut self, dir: &Path) -> Gate {
