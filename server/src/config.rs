@@ -21,6 +21,9 @@ pub struct Config {
     pub master_key: Option<Secret>,
     /// Where clients reach us, without a slash at the end.
     pub public_url: Option<String>,
+    /// With `tls_key`: serve HTTPS.
+    pub tls_cert: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
     pub trusted_proxies: Vec<Net>,
     /// Opens health details and metrics to whoever sends it as a bearer token.
     pub health_token: Option<Secret>,
@@ -175,6 +178,10 @@ static SETTINGS: &[Setting] = settings! {
         => |c, v| { c.master_key = optional(v).map(Secret::new); Ok(()) };
     "public_url" or "PUBLIC_URL" = "", "where clients reach the server, as https://tickets.example"
         => public_url;
+    "tls_cert" or "TLS_CERT" = "", "certificate chain (PEM) to serve HTTPS ourselves; needs tls_key"
+        => |c, v| { c.tls_cert = optional(v).map(PathBuf::from); Ok(()) };
+    "tls_key" or "TLS_KEY" = "", "its private key (PEM)"
+        => |c, v| { c.tls_key = optional(v).map(PathBuf::from); Ok(()) };
     "trusted_proxies" or "TRUSTED_PROXIES" = "", "addresses or ranges whose X-Forwarded-For is believed, with commas"
         => |c, v| { c.trusted_proxies = list(v).map(str::parse).collect::<Result<_, _>>()?; Ok(()) };
     "health_token" = "" secret true, "bearer token for health details from elsewhere"
@@ -322,6 +329,9 @@ pub fn load(
                 .to_owned(),
         );
     }
+    if config.tls_cert.is_some() != config.tls_key.is_some() {
+        problems.push("tls_cert, tls_key: one needs the other".to_owned());
+    }
     if let Some(key) = &config.master_key
         && let Err(problem) = crate::keys::MasterKey::parse(key.reveal())
     {
@@ -356,6 +366,8 @@ impl Config {
             pg_bin: None,
             master_key: None,
             public_url: None,
+            tls_cert: None,
+            tls_key: None,
             trusted_proxies: Vec::new(),
             health_token: None,
             dev: false,

@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_rustls::TlsAcceptor;
 
 use crate::app::AppState;
 use crate::clock::{SharedClock, SharedRng, SystemClock};
 use crate::config::Config;
-use crate::http::{router, serve};
+use crate::http::{router, serve, tls};
 use crate::jobs;
 use crate::keys::MasterKey;
 use crate::pg::{Cluster, Settings};
@@ -81,32 +82,49 @@ fn private_key(config: &Config, rng: &SharedRng) -> anyhow::Result<MasterKey> {
     }
 }
 
+/// Everything up to the open door.
+async fn start(config: Config) -> anyhow::Result<(Database, AppState, TcpListener, Option<TlsAcceptor>)> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let rng = SharedRng::from_system();
+    // What costs nothing and may be wrong comes first.
+    let tls = match (&config.tls_cert, &config.tls_key) {
+        (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
+        _ => None,
+    };
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let database = Database::open(&config, &rng).await?;
+    migrate::run(&database.endpoint).await?;
+    let db = Db::connect(&database.endpoint, config.database_connections).await?;
+    let app = AppState::new(config, db, database.master_key.clone(), clock, rng).await?;
+    Ok((database, app, listener, tls))
+}
+
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     // Before anything slow: a stop that comes while we start must stop us too.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let clock: SharedClock = Arc::new(SystemClock);
-    let rng = SharedRng::from_system();
-    let mut database = Database::open(&config, &rng).await?;
-    migrate::run(&database.endpoint).await?;
-    let db = Db::connect(&database.endpoint, config.database_connections).await?;
-    let app = AppState::new(config, db, database.master_key.clone(), clock, rng).await?;
-
-    let listener = TcpListener::bind(app.config.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", app.config.listen))?;
+    let (mut database, app, listener, tls) = tokio::select! {
+        started = start(config) => started?,
+        // What was started on the way ends with this thread.
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
     let address = listener.local_addr()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let jobs = jobs::start(&app);
     let server = tokio::spawn({
         let app = app.clone();
         async move {
-            serve::serve(listener, router::router(app.clone()), &app.config.http, app.stopping.clone()).await
+            let routes = router::router(app.clone());
+            serve::serve_tls(listener, routes, &app.config.http, tls, app.stopping.clone()).await
         }
     });
     let mut stdout = std::io::stdout();
     // Whoever started us may have closed our stdout; that is no reason not to serve.
-    let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+    let _ = writeln!(stdout, "listening on {scheme}://{address}").and_then(|()| stdout.flush());
 
     let database_stays = async {
         match &mut database.cluster {

@@ -473,3 +473,51 @@ async fn metrics_count_by_route_and_are_for_this_machine_alone() -> Result<()> {
     assert_eq!((elsewhere.status.as_u16(), elsewhere.code()), (401, "health_token_required"));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_stop_still_answers_who_connected_before_it_and_speaks_right_after() -> Result<()> {
+    let server = server().await?;
+    let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).await?;
+    let stopping = server.app.stopping.clone();
+    let stop = tokio::spawn(server.stop());
+    stopping.cancelled().await;
+    stream.write_all(b"GET /test/who HTTP/1.1\r\nhost: t\r\n\r\n").await?;
+    let mut answer = Vec::new();
+    tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await??;
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    assert!(stop.await??);
+    Ok(())
+}
+
+#[tokio::test]
+async fn https_is_served_with_a_certificate_of_ones_own() -> Result<()> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
+    let dir = tempfile::tempdir()?;
+    let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem())?;
+    std::fs::write(&key, made.signing_key.serialize_pem())?;
+    let acceptor = hvflvspot::http::tls::acceptor(&certificate, &key)?;
+    let server = TestServer::builder()
+        .tls(acceptor)
+        .config(|c| c.http.header_timeout = Duration::from_millis(500))
+        .start()
+        .await?;
+    let client = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(made.cert.pem().as_bytes())?])
+        .build()?;
+    let url = server.url.replace("127.0.0.1", "localhost");
+    let reply = client.get(format!("{url}/health")).send().await?;
+    assert_eq!(reply.status().as_u16(), 200);
+
+    // Who does not shake hands is let go.
+    let mut silent = TcpStream::connect(server.url.trim_start_matches("https://")).await?;
+    let mut rest = Vec::new();
+    tokio::time::timeout(Duration::from_secs(10), silent.read_to_end(&mut rest))
+        .await
+        .context("still open")?
+        .ok();
+
+    let swapped = hvflvspot::http::tls::acceptor(&key, &certificate).err().context("swapped files pass")?;
+    assert!(swapped.to_string().contains("key.pem"), "{swapped:#}");
+    Ok(())
+}

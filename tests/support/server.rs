@@ -12,6 +12,7 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::db::TestDb;
@@ -23,6 +24,7 @@ pub struct Builder {
     clock: SharedClock,
     seed: u64,
     routes: OpenApiRouter<AppState>,
+    tls: Option<TlsAcceptor>,
 }
 
 /// A running server; stops with the value.
@@ -75,6 +77,13 @@ impl Builder {
         self
     }
 
+    /// Serves HTTPS.
+    #[must_use]
+    pub fn tls(mut self, acceptor: TlsAcceptor) -> Self {
+        self.tls = Some(acceptor);
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -87,11 +96,13 @@ impl Builder {
         let master_key = MasterKey::generate(&rng);
         let app = AppState::new(self.config, pools, master_key, self.clock, rng).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", listener.local_addr()?);
+        let tls = self.tls;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr()?);
         let routes = router::finish(router::api().merge(self.routes), app.clone());
         let serving = tokio::spawn({
             let app = app.clone();
-            async move { serve::serve(listener, routes, &app.config.http, app.stopping.clone()).await }
+            async move { serve::serve_tls(listener, routes, &app.config.http, tls, app.stopping.clone()).await }
         });
         Ok(TestServer { app, db, url, client: reqwest::Client::new(), serving })
     }
@@ -103,7 +114,7 @@ impl TestServer {
         let mut config = Config::built_in();
         config.dev = true;
         config.gateway.seed = Some(1);
-        Builder { config, clock: Arc::new(SystemClock), seed: 1, routes: OpenApiRouter::new() }
+        Builder { config, clock: Arc::new(SystemClock), seed: 1, routes: OpenApiRouter::new(), tls: None }
     }
 
     /// A server as it comes.

@@ -32,6 +32,7 @@ pub mod router;
 pub mod serve;
 pub mod stats;
 pub mod tickets;
+pub mod tls;
 pub mod validate;
 pub mod whoami;
 

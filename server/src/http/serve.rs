@@ -1,9 +1,11 @@
 //! The serve loop: hyper by hand, because axum's own has no header timeout and no connection cap.
 //!
-//! HTTP/1.1 and HTTP/2 on one port. A stop takes what the kernel has already accepted, tells every
-//! connection to finish, and waits for the requests in flight.
+//! HTTP/1.1 and HTTP/2 on one port, with or without TLS. A stop takes what the kernel has already
+//! accepted, gives a request that is on its way the time to arrive, tells every connection to finish,
+//! and waits for the requests in flight.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,16 +14,21 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::config::HttpConfig;
+
+/// At a stop: how long a connection that made no request yet may still make its first.
+const LAST_CALL: Duration = Duration::from_millis(300);
 
 /// Serves until `stopping` is cancelled and the requests in flight are answered, or the shutdown
 /// timeout is over. True if nothing had to be cut off.
@@ -31,9 +38,26 @@ pub async fn serve(
     config: &HttpConfig,
     stopping: CancellationToken,
 ) -> bool {
+    serve_tls(listener, router, config, None, stopping).await
+}
+
+/// The same, over TLS if there is an acceptor.
+pub async fn serve_tls(
+    listener: TcpListener,
+    router: Router,
+    config: &HttpConfig,
+    tls: Option<TlsAcceptor>,
+    stopping: CancellationToken,
+) -> bool {
     let places = Arc::new(Semaphore::new(config.max_connections));
-    let graceful = GracefulShutdown::new();
-    let connection = Connections { builder: builder(config), router, header_timeout: config.header_timeout };
+    let connections = TaskTracker::new();
+    let door = Door {
+        builder: builder(config),
+        router,
+        tls,
+        patience: config.header_timeout,
+        stopping: stopping.clone(),
+    };
     loop {
         // Beyond the cap connections wait in the kernel's queue.
         let place = tokio::select! {
@@ -52,35 +76,47 @@ pub async fn serve(
             },
             () = stopping.cancelled() => break,
         };
-        connection.spawn(stream, peer, place, &graceful);
+        connections.spawn(door.clone().let_in(stream, peer, place));
     }
     // Whoever the kernel has let in already may have sent a request: serve it before closing the door.
     while let Ok(place) = Arc::clone(&places).try_acquire_owned() {
         match tokio::time::timeout(Duration::ZERO, listener.accept()).await {
-            Ok(Ok((stream, peer))) => connection.spawn(stream, peer, place, &graceful),
+            Ok(Ok((stream, peer))) => drop(connections.spawn(door.clone().let_in(stream, peer, place))),
             _ => break,
         }
     }
     drop(listener);
-    tokio::time::timeout(config.shutdown_timeout, graceful.shutdown()).await.is_ok()
+    connections.close();
+    tokio::time::timeout(config.shutdown_timeout, connections.wait()).await.is_ok()
 }
 
-struct Connections {
+/// What every connection needs.
+#[derive(Clone)]
+struct Door {
     builder: Builder<TokioExecutor>,
     router: Router,
-    header_timeout: Duration,
+    tls: Option<TlsAcceptor>,
+    patience: Duration,
+    stopping: CancellationToken,
 }
 
-impl Connections {
-    fn spawn(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        place: OwnedSemaphorePermit,
-        graceful: &GracefulShutdown,
-    ) {
+impl Door {
+    /// Serves one connection to its end; `place` is free again then.
+    async fn let_in(self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
         // Answers are small and somebody waits for them.
         let _ = stream.set_nodelay(true);
+        match &self.tls {
+            None => self.talk(TokioIo::new(stream), peer).await,
+            Some(tls) => match tokio::time::timeout(self.patience, tls.accept(stream)).await {
+                Ok(Ok(stream)) => self.talk(TokioIo::new(stream), peer).await,
+                Ok(Err(e)) => tracing::debug!("a TLS handshake failed: {e}"),
+                Err(_) => tracing::debug!("a TLS handshake took too long"),
+            },
+        }
+        drop(place);
+    }
+
+    async fn talk<I: Read + Write + Unpin + Send + 'static>(&self, io: I, peer: SocketAddr) {
         let router = self.router.clone();
         let spoke = Arc::new(AtomicBool::new(false));
         let heard = Arc::clone(&spoke);
@@ -89,36 +125,44 @@ impl Connections {
             request.extensions_mut().insert(ConnectInfo(peer));
             router.clone().oneshot(request.map(Body::new))
         });
-        let connection =
-            self.builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
-        let patience = self.header_timeout;
-        tokio::spawn(async move {
-            tokio::pin!(connection);
-            // hyper's header timeout starts when the protocol is known; who says nothing, or not
-            // enough to tell it, would stay for ever.
-            let first_request = tokio::time::sleep(patience);
-            tokio::pin!(first_request);
-            let mut waiting = true;
-            loop {
-                tokio::select! {
-                    ended = connection.as_mut() => {
-                        if let Err(e) = ended {
-                            tracing::debug!("a connection ended early: {e}");
-                        }
-                        break;
+        let mut connection = pin!(self.builder.serve_connection_with_upgrades(io, service));
+        // hyper's header timeout starts when the protocol is known; who says nothing, or not enough to
+        // tell it, would stay for ever.
+        let mut first_request = pin!(tokio::time::sleep(self.patience));
+        let mut last_call = pin!(tokio::time::sleep(LAST_CALL));
+        let (mut waiting, mut stopping, mut told) = (true, false, false);
+        loop {
+            tokio::select! {
+                // The connection first: what has arrived is read before anything is closed.
+                biased;
+                ended = connection.as_mut() => {
+                    if let Err(e) = ended {
+                        tracing::debug!("a connection ended early: {e}");
                     }
-                    () = first_request.as_mut(), if waiting => {
-                        if !spoke.load(Ordering::Relaxed) {
-                            tracing::debug!("closed a connection that made no request in time");
-                            break;
-                        }
-                        waiting = false;
+                    break;
+                }
+                () = self.stopping.cancelled(), if !stopping => {
+                    stopping = true;
+                    if spoke.load(Ordering::Relaxed) {
+                        told = true;
+                        connection.as_mut().graceful_shutdown();
+                    } else {
+                        last_call.as_mut().reset(tokio::time::Instant::now() + LAST_CALL);
                     }
                 }
+                () = last_call.as_mut(), if stopping && !told => {
+                    told = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = first_request.as_mut(), if waiting => {
+                    if !spoke.load(Ordering::Relaxed) {
+                        tracing::debug!("closed a connection that made no request in time");
+                        break;
+                    }
+                    waiting = false;
+                }
             }
-            drop(place);
-        });
+        }
     }
 }
 
