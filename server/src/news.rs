@@ -49,6 +49,11 @@ impl News {
         topics.entry(event.into()).or_insert_with(|| watch::Sender::new(0)).subscribe()
     }
 
+    /// How many wait for news of the event just now.
+    pub fn waiting(&self, event: impl Into<Uuid>) -> usize {
+        locked(&self.topics).get(&event.into()).map_or(0, watch::Sender::receiver_count)
+    }
+
     fn wake(&self, event: Uuid) {
         if let Some(sender) = locked(&self.topics).get(&event) {
             sender.send_modify(|n| *n = n.wrapping_add(1));

@@ -1,0 +1,10 @@
+//! Gates against the real routes: enrolment, signatures, manifests, logs, waiting, online scans, numbers.
+
+mod enroll;
+mod incidents;
+mod log;
+mod manifest;
+mod online;
+mod signed;
+mod venue;
+mod wait;

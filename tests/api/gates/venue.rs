@@ -1,0 +1,686 @@
+//! An organizer with an event on sale, and devices that speak to the real routes as gates do.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use hvflvspot::auth::access_token::Subject;
+use hvflvspot::clock::{Clock as _, SystemClock, TestClock};
+use hvflvspot::domain::keys::{NewKey, NewTrust, Purpose};
+use hvflvspot::store::Tx;
+use hvflvspot::store::change;
+use hvflvspot::store::directory::{self, Place};
+use reqwest::Method;
+use serde_json::{Value, json};
+use shared::admission::{Flags, Outcome};
+use shared::bytes::{Hash32, Nonce16, Nonce32, PublicKey};
+use shared::cbor;
+use shared::ids::{DeviceId, EventId, GateId, ListId, OrganizerId, TicketId};
+use shared::log::entry::{Direction, EntryKind, EntryPlace, LogEntry, ScanTime, Seen};
+use shared::log::run::{NO_ENTRY, entry_hash, sign_run};
+use shared::manifest::buckets::{self, BucketHashes};
+use shared::manifest::check::{Checked, Held, HeldManifest, check};
+use shared::manifest::docs::{ManifestHeader, ManifestVersion};
+use shared::manifest::rows::{TicketRow, TicketState};
+use shared::manifest::trust::Trust;
+use shared::manifest::{apply, document_hash};
+use shared::ticket::keys::{Signer as _, SigningKey};
+use shared::ticket::{Payload, code};
+use shared::time::{UnixMillis, UnixSecs};
+use shared::wire::enroll::{Link, TypedCode, commitment, digits, poll_message, reveal_message};
+use shared::wire::gates::{
+    CBOR, EnrollAnswer, EnrollRequest, Invitation, ManifestAnswer, Run, UploadAnswer, UploadRequest, WaitAnswer,
+};
+use shared::wire::httpsig::{CONTENT_DIGEST, RequestParts, SIGNATURE, SIGNATURE_INPUT, SignatureHeaders, sign_request};
+use support::server::{Reply, TestServer};
+use uuid::Uuid;
+
+pub const PUBLIC_URL: &str = "https://tickets.example";
+
+/// The stage.
+#[derive(Debug)]
+pub struct Venue {
+    pub server: TestServer,
+    pub clock: TestClock,
+    pub organizer: OrganizerId,
+    pub event: EventId,
+    pub list: ListId,
+    pub other_list: ListId,
+    pub gates: [GateId; 2],
+    pub owner: String,
+    pub ticket_key: SigningKey,
+    ticket_type: Uuid,
+    booking: Uuid,
+}
+
+/// A ticket and its code.
+#[derive(Debug, Clone)]
+pub struct Sold {
+    pub id: TicketId,
+    pub code: String,
+}
+
+impl Venue {
+    pub async fn open() -> Result<Self> {
+        Self::seeded(1).await
+    }
+
+    /// With other keys and ids than seed 1 gives.
+    pub async fn seeded(seed: u64) -> Result<Self> {
+        let clock = TestClock::at(SystemClock.now());
+        let server = TestServer::builder()
+            .seed(seed)
+            .clock(&clock)
+            .config(|c| c.public_url = Some(PUBLIC_URL.to_owned()))
+            .start()
+            .await?;
+        let app = server.app.clone();
+        let id = || app.rng.uuid(&*app.clock);
+        let (organizer, event, ticket_type, booking) = (OrganizerId(id()), EventId(id()), id(), id());
+        let (list, other_list, gates) = (ListId(id()), ListId(id()), [GateId(id()), GateId(id())]);
+        let ticket_key = NewKey::generate(Purpose::Ticket, &app.rng);
+        let mut venue = Self {
+            organizer,
+            event,
+            list,
+            other_list,
+            gates,
+            owner: String::new(),
+            ticket_key: ticket_key.signing.clone(),
+            ticket_type,
+            booking,
+            clock,
+            server,
+        };
+        venue.owner = venue.member("owner").await?;
+        let mut tx = app.db.tenant(organizer.0).await?;
+        for (kind, key, event_id) in
+            [("organizer", organizer.to_string(), None), ("event", event.to_string(), Some(event.0))]
+        {
+            let place = Place { organizer_id: organizer.0, event_id };
+            directory::add(&mut tx, kind, &key, place).await?;
+        }
+        run(
+            &mut tx,
+            "insert into organizers (organizer_id, name, contact_email, status, created_at, updated_at)
+             values ($1, 'Org', 'org@example.org', 'approved', now(), now())",
+            &[organizer.0],
+        )
+        .await?;
+        venue.keys(&mut tx, &ticket_key).await?;
+        run(
+            &mut tx,
+            "insert into events (organizer_id, event_id, slug, title, category_id, time_zone, starts_at, ends_at, status, currency,
+                                 created_at, updated_at)
+             values ($1, $2, 'night', 'Night', 'music', 'Europe/Berlin', now() - interval '1 hour', now() + interval '6 hours',
+                     'published', 'EUR', now(), now())",
+            &[organizer.0, event.0],
+        )
+        .await?;
+        run(
+            &mut tx,
+            "insert into quotas (organizer_id, quota_id, event_id, name, capacity, created_at) values ($1, $3, $2, 'all', 1000000, now())",
+            &[organizer.0, event.0, ticket_type],
+        )
+        .await?;
+        run(
+            &mut tx,
+            "insert into ticket_types (organizer_id, ticket_type_id, event_id, number, quota_id, name, price_minor, created_at, updated_at)
+             values ($1, $3, $2, 1, $3, 'Entry', 1000, now(), now())",
+            &[organizer.0, event.0, ticket_type],
+        )
+        .await?;
+        for (list_id, attendance, reentry) in [(list, "true", "false"), (other_list, "false", "true")] {
+            run(
+                &mut tx,
+                &format!(
+                    "insert into checkin_lists (organizer_id, list_id, event_id, name, attendance, reentry_after_exit, created_at, updated_at)
+                     values ($1, $3, $2, 'list', {attendance}, {reentry}, now(), now())"
+                ),
+                &[organizer.0, event.0, list_id.0],
+            )
+            .await?;
+        }
+        for gate in gates {
+            run(
+                &mut tx,
+                "insert into gates (organizer_id, gate_id, event_id, name, created_at) values ($1, $3, $2, 'gate', now())",
+                &[organizer.0, event.0, gate.0],
+            )
+            .await?;
+        }
+        run(
+            &mut tx,
+            "insert into bookings (organizer_id, booking_id, event_id, booking_secret_hash, status, currency, price_minor, fee_minor,
+                                   tax_minor, total_minor, held_until, created_at, paid_at)
+             values ($1, $3, $2, sha256('x'), 'paid', 'EUR', 0, 0, 0, 0, now(), now(), now())",
+            &[organizer.0, event.0, booking],
+        )
+        .await?;
+        change::create_counter(&mut tx, organizer.0, event.0).await?;
+        tx.commit().await?;
+        Ok(venue)
+    }
+
+    /// A signed-in member of that role.
+    pub async fn member(&self, role: &str) -> Result<String> {
+        let app = &self.server.app;
+        let user_id = app.rng.uuid(&*app.clock);
+        let mut tx = app.db.tenant(self.organizer.0).await?;
+        run(
+            &mut tx,
+            &format!("insert into members (organizer_id, user_id, role, created_at) values ($1, $2, '{role}', now())"),
+            &[self.organizer.0, user_id],
+        )
+        .await?;
+        tx.commit().await?;
+        Ok(app.tokens.issue(&Subject {
+            user_id,
+            email: "ada@example.org",
+            role: "user",
+            session_id: Uuid::from_u128(8),
+            signed_in_at: app.clock.now(),
+            user_metadata: json!({}),
+        })?)
+    }
+
+    async fn keys(&self, tx: &mut Tx, ticket_key: &NewKey) -> Result<()> {
+        let app = &self.server.app;
+        let trust = NewTrust::generate(self.organizer, UnixSecs(1_700_000_000), &app.rng);
+        for key in [&trust.root, &trust.manifest, &trust.online, ticket_key] {
+            let sealed = app.master_key.seal(&key.purpose.seal_purpose(), &key.signing.to_bytes(), &app.rng);
+            let event = (key.purpose == Purpose::Ticket).then_some(self.event.0);
+            sqlx::query(
+                "insert into organizer_keys (organizer_id, key_id, purpose, event_id, kid, public_key, sealed, created_at)
+                 values ($1, $2, $3, $4, $5, $6, $7, now())",
+            )
+            .bind(self.organizer.0)
+            .bind(app.rng.uuid(&*app.clock))
+            .bind(key.purpose.as_str())
+            .bind(event)
+            .bind(&key.kid().0[..])
+            .bind(&key.public().0[..])
+            .bind(sealed)
+            .execute(&mut **tx)
+            .await?;
+        }
+        sqlx::query("insert into trust_roots (organizer_id, version, document, created_at) values ($1, 1, $2, now())")
+            .bind(self.organizer.0)
+            .bind(&trust.signed.document)
+            .execute(&mut **tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Sells tickets in one transaction, as a purchase does.
+    pub async fn sell(&self, n: usize) -> Result<Vec<Sold>> {
+        let app = &self.server.app;
+        let mut tx = app.db.tenant(self.organizer.0).await?;
+        let ids: Vec<Uuid> = (0..n).map(|_| app.rng.uuid(&*app.clock)).collect();
+        let kid = shared::ticket::keys::kid_of(&PublicKey(self.ticket_key.verifying_key().to_bytes()));
+        let issued_at: time::OffsetDateTime = sqlx::query_scalar(
+            "with stamp as (select date_trunc('second', db_clock()) as at), made as (
+               insert into tickets (organizer_id, ticket_id, event_id, booking_id, ticket_type_id, type_no, booking_secret_hash, kid,
+                                    issued_at, expires_at)
+               select $1, id, $2, $3, $4, 1, sha256('x'), $5, stamp.at, stamp.at + interval '2 days' from unnest($6::uuid[]) as id, stamp
+               returning 1)
+             select at from stamp where (select count(*) from made) >= 0",
+        )
+        .bind(self.organizer.0)
+        .bind(self.event.0)
+        .bind(self.booking)
+        .bind(self.ticket_type)
+        .bind(&kid.0[..])
+        .bind(&ids)
+        .fetch_one(&mut *tx)
+        .await?;
+        let rows: Vec<u8> = ids.iter().flat_map(|id| row(*id, TicketState::Valid).to_bytes()).collect();
+        change::record(&mut tx, self.organizer.0, self.event.0, &rows, Some(issued_at)).await?;
+        tx.commit().await?;
+        app.news.publish(self.event);
+        Ok(ids.into_iter().map(|id| self.code(id, issued_at.into())).collect())
+    }
+
+    fn code(&self, id: Uuid, issued_at: UnixSecs) -> Sold {
+        let payload = Payload {
+            generation: 0,
+            kid: shared::ticket::keys::kid_of(&PublicKey(self.ticket_key.verifying_key().to_bytes())),
+            ticket_id: TicketId(id),
+            type_no: 1,
+            issued_at,
+            not_before: UnixSecs(0),
+            expires_at: issued_at.plus_secs(172_800),
+        };
+        let code = code::sign(&self.ticket_key, self.organizer, self.event, &payload).to_text();
+        Sold { id: TicketId(id), code }
+    }
+
+    /// Takes a ticket back, as a refund does.
+    pub async fn refund(&self, ticket: TicketId) -> Result<()> {
+        let app = &self.server.app;
+        let mut tx = app.db.tenant(self.organizer.0).await?;
+        run(
+            &mut tx,
+            "update tickets set state = 'refunded' where organizer_id = $1 and ticket_id = $2",
+            &[self.organizer.0, ticket.0],
+        )
+        .await?;
+        let rows = row(ticket.0, TicketState::Refunded).to_bytes();
+        change::record(&mut tx, self.organizer.0, self.event.0, &rows, None).await?;
+        tx.commit().await?;
+        app.news.publish(self.event);
+        Ok(())
+    }
+
+    /// What the tickets table says, sorted as a manifest is.
+    pub async fn tickets(&self) -> Result<Vec<TicketRow>> {
+        let mut tx = self.server.app.db.tenant(self.organizer.0).await?;
+        let ids: Vec<(Uuid, String)> = sqlx::query_as(
+            "select ticket_id, state from tickets where organizer_id = $1 and event_id = $2 order by ticket_id",
+        )
+        .bind(self.organizer.0)
+        .bind(self.event.0)
+        .fetch_all(&mut *tx)
+        .await?;
+        let state = |s: &str| if s == "refunded" { TicketState::Refunded } else { TicketState::Valid };
+        Ok(ids.into_iter().map(|(id, s)| row(id, state(&s))).collect())
+    }
+
+    pub fn path(&self, rest: &str) -> String {
+        format!("/organizer/events/{}{rest}", self.event)
+    }
+
+    pub async fn post(&self, rest: &str, body: Value) -> Result<Reply> {
+        self.server.post_as(&self.owner, &self.path(rest), &body).await
+    }
+
+    pub async fn get(&self, rest: &str) -> Result<Reply> {
+        self.server.get_as(&self.owner, &self.path(rest)).await
+    }
+
+    /// A new invitation: the answer and its link.
+    pub async fn invite(&self, label: &str) -> Result<(Value, Link)> {
+        let slot = self.post("/devices/slots", json!({ "label": label })).await?.expect(201)?;
+        let link = Link::parse(slot["link"].as_str().context("link")?)?;
+        Ok((slot, link))
+    }
+
+    /// A confirmed device.
+    pub async fn device(&self, label: &str) -> Result<TestDevice> {
+        let (slot, link) = self.invite(label).await?;
+        let machine = Machine::new(self);
+        let challenge = machine.commit(self, link.invitation()).await?;
+        machine.reveal(self, &challenge).await?.1?;
+        let slot = format!("/devices/slots/{}", slot["slot_id"].as_str().context("slot_id")?);
+        let shown = self.get(&slot).await?.expect(200)?;
+        let digits = machine.digits(&link.trust_root_hash, &challenge);
+        ensure!(shown["digits"] == digits, "{shown} and {digits}");
+        self.post(&format!("{slot}/confirm"), json!({ "digits": digits })).await?.expect(200)?;
+        let EnrollAnswer::Confirmed { device, certificate, .. } = machine.poll(self, &challenge).await?.1? else {
+            anyhow::bail!("not confirmed");
+        };
+        let trust = Trust::pinned(&link.trust_root_hash, &challenge.roots)?;
+        shared::manifest::online::open_certificate(&trust, self.event, &certificate)?;
+        Ok(TestDevice::new(device, machine.key, trust, self))
+    }
+
+    /// Sends CBOR to the enrolment route.
+    pub async fn enroll(&self, request: &EnrollRequest) -> Result<(Reply, Result<EnrollAnswer>)> {
+        let request = self
+            .server
+            .request(Method::POST, "/gates/enroll")
+            .header("content-type", CBOR)
+            .body(cbor::encode(request));
+        answer(request.send().await?).await
+    }
+}
+
+/// Reads an answer: as text for problems, as CBOR for successes.
+async fn answer<T>(response: reqwest::Response) -> Result<(Reply, Result<T>)>
+where
+    T: for<'b> minicbor::Decode<'b, ()> + minicbor::Encode<()>,
+{
+    let (status, headers) = (response.status(), response.headers().clone());
+    let bytes = response.bytes().await?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    let parsed = if status.is_success() {
+        cbor::decode(&bytes, usize::MAX).map_err(Into::into)
+    } else {
+        Err(anyhow::anyhow!("{status}: {text}"))
+    };
+    Ok((Reply { status, headers, body, text }, parsed))
+}
+
+pub async fn run(tx: &mut Tx, sql: &str, ids: &[Uuid]) -> Result<()> {
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned()));
+    for id in ids {
+        query = query.bind(*id);
+    }
+    query.execute(&mut **tx).await?;
+    Ok(())
+}
+
+pub fn row(id: Uuid, state: TicketState) -> TicketRow {
+    TicketRow { ticket_id: TicketId(id), type_no: 1, generation: 0, state }
+}
+
+/// A machine that wants to become a device.
+#[derive(Debug)]
+pub struct Machine {
+    pub key: SigningKey,
+    pub nonce: Nonce32,
+}
+
+/// What the server answered to the commitment.
+#[derive(Debug, Clone)]
+pub struct Challenge {
+    pub enrolment: Nonce16,
+    pub server_nonce: Nonce32,
+    pub roots: Vec<shared::manifest::docs::SignedTrustRoot>,
+}
+
+impl Machine {
+    pub fn new(venue: &Venue) -> Self {
+        let rng = &venue.server.app.rng;
+        Self { key: SigningKey::from_bytes(&rng.bytes()), nonce: Nonce32(rng.bytes()) }
+    }
+
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.key.verifying_key().to_bytes())
+    }
+
+    pub fn commitment(&self) -> Hash32 {
+        commitment(&self.public(), &self.nonce)
+    }
+
+    pub async fn try_commit(
+        &self,
+        venue: &Venue,
+        invitation: Invitation,
+    ) -> Result<(Reply, Result<EnrollAnswer>)> {
+        venue.enroll(&EnrollRequest::Commit { invitation, commitment: self.commitment() }).await
+    }
+
+    pub async fn commit(&self, venue: &Venue, invitation: Invitation) -> Result<Challenge> {
+        match self.try_commit(venue, invitation).await?.1? {
+            EnrollAnswer::Challenge { enrolment, server_nonce, trust_roots } => {
+                Ok(Challenge { enrolment, server_nonce, roots: trust_roots })
+            }
+            other => anyhow::bail!("{other:?}"),
+        }
+    }
+
+    pub async fn reveal(&self, venue: &Venue, c: &Challenge) -> Result<(Reply, Result<EnrollAnswer>)> {
+        let message = reveal_message(&c.enrolment, &c.server_nonce, &self.public(), &self.nonce);
+        let request = EnrollRequest::Reveal {
+            enrolment: c.enrolment,
+            public_key: self.public(),
+            device_nonce: self.nonce,
+            signature: shared::bytes::Signature64(self.key.sign(&message).to_bytes()),
+        };
+        venue.enroll(&request).await
+    }
+
+    pub async fn poll(&self, venue: &Venue, c: &Challenge) -> Result<(Reply, Result<EnrollAnswer>)> {
+        let signature = shared::bytes::Signature64(self.key.sign(&poll_message(&c.enrolment)).to_bytes());
+        venue.enroll(&EnrollRequest::Poll { enrolment: c.enrolment, signature }).await
+    }
+
+    pub fn digits(&self, root: &Hash32, c: &Challenge) -> String {
+        digits(PUBLIC_URL, root, &self.public(), &self.nonce, &c.server_nonce)
+    }
+}
+
+/// The typed code of an invitation.
+pub fn typed(slot: &Value) -> Result<TypedCode> {
+    Ok(TypedCode::parse(slot["code"].as_str().context("code")?)?)
+}
+
+/// An enrolled device with a manifest and a log of its own.
+#[derive(Debug)]
+pub struct TestDevice {
+    pub id: DeviceId,
+    pub key: SigningKey,
+    pub trust: Trust,
+    event: EventId,
+    pub held: Option<HeldManifest>,
+    pub header: Option<ManifestHeader>,
+    pub blobs: Vec<Vec<u8>>,
+    hashes: Box<BucketHashes>,
+    pub log_no: u32,
+    pub entries: Vec<(LogEntry, Hash32)>,
+    pub cursor: u64,
+}
+
+impl TestDevice {
+    fn new(id: DeviceId, key: SigningKey, trust: Trust, venue: &Venue) -> Self {
+        Self {
+            id,
+            key,
+            trust,
+            event: venue.event,
+            held: None,
+            header: None,
+            blobs: vec![Vec::new(); buckets::BUCKETS],
+            hashes: buckets::empty_hashes(),
+            log_no: 1,
+            entries: Vec::new(),
+            cursor: 0,
+        }
+    }
+
+    /// Signs as this device at the server's time.
+    pub fn sign(&self, venue: &Venue, method: &str, path: &str, query: Option<&str>, body: &[u8]) -> SignatureHeaders {
+        let created = UnixMillis(venue.clock.now_ms()).secs();
+        sign_request(&self.key, self.id, &RequestParts { method, path, query, body }, created)
+    }
+
+    /// A request with these signature headers.
+    pub async fn send<T>(
+        venue: &Venue,
+        method: Method,
+        target: &str,
+        body: Vec<u8>,
+        headers: &SignatureHeaders,
+    ) -> Result<(Reply, Result<T>)>
+    where
+        T: for<'b> minicbor::Decode<'b, ()> + minicbor::Encode<()>,
+    {
+        let mut request = venue
+            .server
+            .request(method, target)
+            .header(SIGNATURE_INPUT, &headers.signature_input)
+            .header(SIGNATURE, &headers.signature);
+        if let Some(digest) = &headers.content_digest {
+            request = request.header(CONTENT_DIGEST, digest);
+        }
+        if !body.is_empty() {
+            request = request.header("content-type", CBOR).body(body);
+        }
+        answer(request.send().await?).await
+    }
+
+    pub async fn get<T>(&self, venue: &Venue, path: &str, query: &str) -> Result<(Reply, Result<T>)>
+    where
+        T: for<'b> minicbor::Decode<'b, ()> + minicbor::Encode<()>,
+    {
+        let headers = self.sign(venue, "GET", path, Some(query), &[]);
+        Self::send(venue, Method::GET, &format!("{path}?{query}"), Vec::new(), &headers).await
+    }
+
+    pub fn version(&self) -> ManifestVersion {
+        self.held.map(|h| h.version).unwrap_or_default()
+    }
+
+    pub async fn ask(&self, venue: &Venue, version: ManifestVersion, full: bool) -> Result<(Reply, Result<(ManifestAnswer, Nonce16)>)> {
+        let nonce = Nonce16(venue.server.app.rng.bytes());
+        let query = format!(
+            "root=0&epoch={}&seq={}&as_of={}&nonce={nonce}&full={full}",
+            version.epoch, version.change_seq, version.as_of.0
+        );
+        let (reply, answer) = self.get(venue, "/gates/manifest", &query).await?;
+        Ok((reply, answer.map(|a| (a, nonce))))
+    }
+
+    /// Accepts an answer or fails as a gate would.
+    pub fn accept(&mut self, venue: &Venue, answer: &ManifestAnswer, nonce: &Nonce16) -> Result<Checked> {
+        let held = Held { event: self.event, manifest: self.held };
+        let checked = check(&self.trust, &held, answer, nonce, UnixMillis(venue.clock.now_ms()))?;
+        let blobs = self.blobs.clone();
+        let applied = apply::apply(&checked, &self.hashes, |no| Ok::<_, std::io::Error>(blobs[usize::from(no)].clone()))?;
+        for (no, blob) in applied.touched {
+            self.blobs[usize::from(no)] = blob;
+        }
+        self.hashes = applied.hashes;
+        self.held = Some(HeldManifest {
+            version: checked.header.version,
+            header_hash: document_hash(&answer.header),
+            tickets: checked.header.tickets,
+        });
+        self.header = Some(checked.header.clone());
+        Ok(checked)
+    }
+
+    /// Fetches and applies the manifest; returns the raw answer.
+    pub async fn sync(&mut self, venue: &Venue) -> Result<ManifestAnswer> {
+        let (_, answer) = self.ask(venue, self.version(), false).await?;
+        let (answer, nonce) = answer?;
+        self.accept(venue, &answer, &nonce)?;
+        Ok(answer)
+    }
+
+    /// All rows held, sorted.
+    pub fn rows(&self) -> Result<Vec<TicketRow>> {
+        let mut rows = Vec::new();
+        for blob in &self.blobs {
+            rows.extend(shared::manifest::rows::parse_rows(blob)?);
+        }
+        rows.sort_by_key(|r| r.ticket_id);
+        Ok(rows)
+    }
+
+    /// Writes an entry into its log.
+    pub fn write(&mut self, venue: &Venue, change: impl FnOnce(&mut LogEntry)) -> EntryPlace {
+        let (seq, prev_hash) = self.entries.last().map_or((1, NO_ENTRY), |(e, h)| (e.place.seq + 1, *h));
+        let now = UnixMillis(venue.clock.now_ms());
+        let mut entry = LogEntry {
+            place: EntryPlace { device: self.id, log_no: self.log_no, seq },
+            prev_hash,
+            kind: EntryKind::Entry,
+            outcome: Outcome::Ok,
+            flags: Flags::NONE,
+            list: Some(venue.list),
+            ticket: None,
+            generation: Some(0),
+            kid: None,
+            text_hash: Some(Hash32([1; 32])),
+            type_no: Some(1),
+            reason: None,
+            gate: Some(venue.gates[0]),
+            staff: None,
+            nonce: Nonce16(venue.server.app.rng.bytes()),
+            target: None,
+            direction: Direction::In,
+            rehearsal: false,
+            time: ScanTime {
+                corrected: now,
+                error_ms: 50,
+                wall: now,
+                boot_id: Nonce16([3; 16]),
+                monotonic_ns: u64::try_from(venue.clock.monotonic().as_nanos()).unwrap_or(0),
+                anchor: None,
+            },
+            manifest: None,
+            seen: Vec::new(),
+        };
+        change(&mut entry);
+        let place = entry.place;
+        let hash = entry_hash(&entry.to_bytes());
+        self.entries.push((entry, hash));
+        place
+    }
+
+    pub fn admit(&mut self, venue: &Venue, ticket: TicketId) -> EntryPlace {
+        self.write(venue, |e| e.ticket = Some(ticket))
+    }
+
+    pub fn exit(&mut self, venue: &Venue, ticket: TicketId) -> EntryPlace {
+        self.write(venue, |e| {
+            e.ticket = Some(ticket);
+            e.kind = EntryKind::Exit;
+            e.direction = Direction::Out;
+        })
+    }
+
+    pub fn refuse(&mut self, venue: &Venue, ticket: TicketId, outcome: Outcome) -> EntryPlace {
+        self.write(venue, |e| {
+            e.ticket = Some(ticket);
+            e.kind = EntryKind::Refuse;
+            e.outcome = outcome;
+        })
+    }
+
+    pub fn undo(&mut self, venue: &Venue, target: EntryPlace) -> EntryPlace {
+        self.write(venue, |e| {
+            e.kind = EntryKind::Undo;
+            e.target = Some(target);
+            e.ticket = None;
+            e.text_hash = None;
+            e.generation = None;
+            e.type_no = None;
+            e.reason = Some("wrong person".into());
+        })
+    }
+
+    pub fn knows(&mut self, number: u32, log_no: u32, seq: u64) {
+        let (entry, _) = self.entries.pop().expect("an entry to amend");
+        let entry = LogEntry { seen: vec![Seen { number, log_no, seq }], ..entry };
+        let hash = entry_hash(&entry.to_bytes());
+        self.entries.push((entry, hash));
+    }
+
+    /// A signed run of entries from..=to of its log, counted from 1.
+    pub fn run(&self, from: usize, to: usize) -> Run {
+        let entries = &self.entries[from - 1..to];
+        let (last, hash) = entries.last().expect("a run has entries");
+        Run {
+            device: self.id,
+            log_no: last.place.log_no,
+            entries: entries.iter().map(|(e, _)| e.to_bytes().into()).collect(),
+            signature: sign_run(&self.key, last.place, hash),
+        }
+    }
+
+    pub async fn try_upload(&self, venue: &Venue, run: &Run) -> Result<(Reply, Result<UploadAnswer>)> {
+        let body = cbor::encode(&UploadRequest { run: run.clone() });
+        let headers = self.sign(venue, "POST", "/gates/log", None, &body);
+        Self::send(venue, Method::POST, "/gates/log", body, &headers).await
+    }
+
+    pub async fn upload(&self, venue: &Venue, run: &Run) -> Result<UploadAnswer> {
+        self.try_upload(venue, run).await?.1
+    }
+
+    /// Uploads everything.
+    pub async fn push(&self, venue: &Venue) -> Result<UploadAnswer> {
+        self.upload(venue, &self.run(1, self.entries.len())).await
+    }
+
+    pub async fn try_wait(&self, venue: &Venue, timeout: u64) -> Result<(Reply, Result<WaitAnswer>)> {
+        let v = self.version();
+        let query = format!(
+            "epoch={}&seq={}&as_of={}&scans={}&timeout={timeout}",
+            v.epoch, v.change_seq, v.as_of.0, self.cursor
+        );
+        self.get(venue, "/gates/wait", &query).await
+    }
+
+    pub async fn wait(&self, venue: &Venue, timeout: u64) -> Result<WaitAnswer> {
+        self.try_wait(venue, timeout).await?.1
+    }
+}
+
+/// Lets the shared header grow old enough for the next one.
+pub fn next_header(venue: &Venue) {
+    venue.clock.advance(Duration::from_secs(2));
+}
