@@ -13,7 +13,8 @@ async fn a_machine_with_the_link_becomes_a_device_when_the_digits_are_confirmed(
     let venue = Venue::open().await?;
     let (north, south) = (venue.device("North").await?, venue.device("South").await?);
     let devices = venue.get("/devices").await?.expect(200)?;
-    let numbers: Vec<_> = devices["items"].as_array().context("items")?.iter().map(|d| &d["number"]).collect();
+    let numbers: Vec<_> =
+        devices["items"].as_array().context("items")?.iter().map(|d| &d["number"]).collect();
     assert_eq!(numbers, [1, 2]);
     assert_ne!(north.id, south.id);
     let slot = venue.get("/devices/slots").await?.expect(200)?;
@@ -50,7 +51,10 @@ async fn five_wrong_secrets_kill_a_slot_also_for_who_knows_the_right_one() -> Re
     let venue = Venue::open().await?;
     let (slot, _) = venue.invite("Guessed").await?;
     let right = typed(&slot)?;
-    let wrong = TypedCode { secret: if right.secret == "0000" { "0001" } else { "0000" }.into(), slot: right.slot.clone() };
+    let wrong = TypedCode {
+        secret: if right.secret == "0000" { "0001" } else { "0000" }.into(),
+        slot: right.slot.clone(),
+    };
     let machine = Machine::new(&venue);
     for _ in 0..5 {
         assert_eq!(machine.try_commit(&venue, wrong.invitation()).await?.0.code(), "invitation_refused");

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
+use shared::admission::Outcome;
 use shared::admission::fold::{EventFold, ListPolicies};
 use shared::admission::history::{CutOffs, Record};
-use shared::admission::Outcome;
 use shared::bytes::Hash32;
 use shared::ids::TicketId;
 use shared::log::entry::LogEntry;
@@ -188,7 +188,8 @@ async fn statistics_equal_what_the_log_proves() -> Result<()> {
     assert_eq!(counts["expected"], 3);
     let other = counts["lists"].as_array().context("lists")?.iter().find(|l| l["attendance"] == false);
     assert_eq!(other.context("other list")?["admitted"], 1);
-    let second = counts["gates"].as_array().context("gates")?.iter().find(|g| g["gate_id"] == json!(venue.gates[1]));
+    let second =
+        counts["gates"].as_array().context("gates")?.iter().find(|g| g["gate_id"] == json!(venue.gates[1]));
     assert_eq!(second.context("gate")?["admissions"], 1);
     assert_eq!(venue.server.get(&venue.path("/stats")).await?.status, 401);
     Ok(())

@@ -46,8 +46,14 @@ async fn parallel_uploads_of_one_log_store_each_entry_once() -> Result<()> {
         gate.admit(&venue, ticket(n % 20));
     }
     let upload = async |from, to| gate.upload(&venue, &gate.run(from, to)).await;
-    let answers =
-        tokio::try_join!(upload(1, 60), upload(1, 30), upload(20, 60), upload(50, 60), upload(1, 10), upload(1, 60))?;
+    let answers = tokio::try_join!(
+        upload(1, 60),
+        upload(1, 30),
+        upload(20, 60),
+        upload(50, 60),
+        upload(1, 10),
+        upload(1, 60)
+    )?;
     assert_eq!(answers.0.acknowledged, 60);
     assert_eq!(stored(&venue).await?, 60);
     let counts = venue.get("/stats").await?.expect(200)?;
@@ -228,7 +234,11 @@ async fn what_a_revoked_device_uploads_later_waits_for_the_owner() -> Result<()>
     let decided = venue.post(&format!("{path}/quarantine"), accept).await?.expect(200)?;
     assert_eq!(decided["revoked"]["accepted_to"], json!({ "log_no": 1, "seq": 2 }));
     let counts = venue.get("/stats").await?.expect(200)?;
-    assert_eq!((&counts["fold"]["quarantined"], &counts["incidents"]["open"]), (&json!(1), &json!(1)), "{counts}");
+    assert_eq!(
+        (&counts["fold"]["quarantined"], &counts["incidents"]["open"]),
+        (&json!(1), &json!(1)),
+        "{counts}"
+    );
 
     let reject = json!({ "decision": "reject", "log_no": 1, "seq": 3 });
     venue.post(&format!("{path}/quarantine"), reject).await?.expect(200)?;

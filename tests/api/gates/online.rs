@@ -18,16 +18,27 @@ async fn the_server_decides_as_gates_do_and_records_nothing_unasked() -> Result<
     let venue = Venue::open().await?;
     let sold = venue.sell(3).await?;
     venue.refund(sold[1].id).await?;
-    let outcome = async |code: &str| Ok::<_, anyhow::Error>(validate(&venue, json!({ "code": code, "event_id": venue.event })).await?["outcome"].clone());
+    let outcome = async |code: &str| {
+        Ok::<_, anyhow::Error>(
+            validate(&venue, json!({ "code": code, "event_id": venue.event })).await?["outcome"].clone(),
+        )
+    };
     assert_eq!(outcome(&sold[0].code).await?, "ok");
     assert_eq!(outcome(&sold[0].code).await?, "ok", "nothing was recorded");
     assert_eq!(outcome(&sold[1].code).await?, "revoked");
     assert_eq!(outcome("HELLO").await?, "malformed");
     let mut owner = venue.server.db.owner().await?;
-    sqlx::query("update tickets set state = 'blocked' where ticket_id = $1").bind(sold[2].id.0).execute(&mut owner).await?;
+    sqlx::query("update tickets set state = 'blocked', block_reason = 'organizer' where ticket_id = $1")
+        .bind(sold[2].id.0)
+        .execute(&mut owner)
+        .await?;
     assert_eq!(outcome(&sold[2].code).await?, "blocked");
     sqlx::query("delete from tickets where ticket_id = $1").bind(sold[2].id.0).execute(&mut owner).await?;
-    assert_eq!(outcome(&sold[2].code).await?, "unknown_ticket", "the server is the truth: nothing is late here");
+    assert_eq!(
+        outcome(&sold[2].code).await?,
+        "unknown_ticket",
+        "the server is the truth: nothing is late here"
+    );
     let verdict = validate(&venue, json!({ "code": sold[0].code })).await?;
     assert_eq!(verdict["event_id"], json!(venue.event), "found by its ticket");
     assert!(verdict["recorded"].is_null());
@@ -63,7 +74,10 @@ async fn a_check_in_stands_in_the_servers_own_log_and_gates_hear_of_it() -> Resu
         }
     }
     let counts = venue.get("/stats").await?.expect(200)?;
-    assert_eq!((&counts["admitted"], &counts["on_site"], &counts["scans"]), (&json!(1), &json!(0), &json!(3)));
+    assert_eq!(
+        (&counts["admitted"], &counts["on_site"], &counts["scans"]),
+        (&json!(1), &json!(0), &json!(3))
+    );
 
     // What a gate admitted the server knows, and the other way round.
     gate.admit(&venue, sold[1].id);
@@ -116,7 +130,12 @@ async fn what_is_not_there_or_not_allowed_changes_nothing() -> Result<()> {
     assert_eq!(post(json!({ "code": "HELLO" })).await?.1, "event_unknown");
     assert_eq!(post(json!({ "code": code, "event_id": Uuid::from_u128(1) })).await?.0, 404);
     assert_eq!(post(json!({ "code": code, "check_in": { "list_id": Uuid::from_u128(1) } })).await?.0, 404);
-    assert_eq!(post(json!({ "code": code, "check_in": { "list_id": list, "gate_id": Uuid::from_u128(1) } })).await?.0, 404);
+    assert_eq!(
+        post(json!({ "code": code, "check_in": { "list_id": list, "gate_id": Uuid::from_u128(1) } }))
+            .await?
+            .0,
+        404
+    );
     assert_eq!(post(json!({ "code": "X".repeat(600) })).await?.0, 422);
     assert_eq!(post(json!({ "code": code, "check_in": { "list_id": list, "nonce": "12" } })).await?.0, 422);
     assert_eq!(venue.server.post("/tickets/validate", &json!({ "code": code })).await?.status, 401);
@@ -129,8 +148,9 @@ async fn what_is_not_there_or_not_allowed_changes_nothing() -> Result<()> {
     let verdict = validate(&venue, json!({ "code": foreign.code, "event_id": venue.event })).await?;
     assert_eq!(verdict["outcome"], "unknown_key");
     assert_eq!(verdict["ticket_id"], json!(TicketId(foreign.id.0)));
-    let count: i64 =
-        sqlx::query_scalar("select count(*) from scans").fetch_one(&mut venue.server.db.owner().await?).await?;
+    let count: i64 = sqlx::query_scalar("select count(*) from scans")
+        .fetch_one(&mut venue.server.db.owner().await?)
+        .await?;
     assert_eq!(count, 0, "nothing was recorded");
     verdict["explanation"].as_str().context("explanation")?;
     Ok(())

@@ -23,7 +23,8 @@ async fn a_request_counts_for_its_path_query_body_and_device_alone() -> Result<(
     let body = cbor::encode(&UploadRequest { run: north.run(1, 1) });
     let signed = north.sign(&venue, "POST", "/gates/log", None, &body);
     let send = async |target: &str, body: Vec<u8>, headers: SignatureHeaders| -> Result<String> {
-        let (reply, _) = TestDevice::send::<UploadAnswer>(&venue, Method::POST, target, body, &headers).await?;
+        let (reply, _) =
+            TestDevice::send::<UploadAnswer>(&venue, Method::POST, target, body, &headers).await?;
         Ok(format!("{} {}", reply.status.as_u16(), reply.code()))
     };
     let mut bent = body.clone();

@@ -28,9 +28,12 @@ use shared::ticket::{Payload, code};
 use shared::time::{UnixMillis, UnixSecs};
 use shared::wire::enroll::{Link, TypedCode, commitment, digits, poll_message, reveal_message};
 use shared::wire::gates::{
-    CBOR, EnrollAnswer, EnrollRequest, Invitation, ManifestAnswer, Run, UploadAnswer, UploadRequest, WaitAnswer,
+    CBOR, EnrollAnswer, EnrollRequest, Invitation, ManifestAnswer, Run, UploadAnswer, UploadRequest,
+    WaitAnswer,
 };
-use shared::wire::httpsig::{CONTENT_DIGEST, RequestParts, SIGNATURE, SIGNATURE_INPUT, SignatureHeaders, sign_request};
+use shared::wire::httpsig::{
+    CONTENT_DIGEST, RequestParts, SIGNATURE, SIGNATURE_INPUT, SignatureHeaders, sign_request,
+};
 use support::server::{Reply, TestServer};
 use uuid::Uuid;
 
@@ -203,11 +206,13 @@ impl Venue {
             .execute(&mut **tx)
             .await?;
         }
-        sqlx::query("insert into trust_roots (organizer_id, version, document, created_at) values ($1, 1, $2, now())")
-            .bind(self.organizer.0)
-            .bind(&trust.signed.document)
-            .execute(&mut **tx)
-            .await?;
+        sqlx::query(
+            "insert into trust_roots (organizer_id, version, document, created_at) values ($1, 1, $2, now())",
+        )
+        .bind(self.organizer.0)
+        .bind(&trust.signed.document)
+        .execute(&mut **tx)
+        .await?;
         Ok(())
     }
 
@@ -315,7 +320,8 @@ impl Venue {
         let digits = machine.digits(&link.trust_root_hash, &challenge);
         ensure!(shown["digits"] == digits, "{shown} and {digits}");
         self.post(&format!("{slot}/confirm"), json!({ "digits": digits })).await?.expect(200)?;
-        let EnrollAnswer::Confirmed { device, certificate, .. } = machine.poll(self, &challenge).await?.1? else {
+        let EnrollAnswer::Confirmed { device, certificate, .. } = machine.poll(self, &challenge).await?.1?
+        else {
             anyhow::bail!("not confirmed");
         };
         let trust = Trust::pinned(&link.trust_root_hash, &challenge.roots)?;
@@ -470,7 +476,14 @@ impl TestDevice {
     }
 
     /// Signs as this device at the server's time.
-    pub fn sign(&self, venue: &Venue, method: &str, path: &str, query: Option<&str>, body: &[u8]) -> SignatureHeaders {
+    pub fn sign(
+        &self,
+        venue: &Venue,
+        method: &str,
+        path: &str,
+        query: Option<&str>,
+        body: &[u8],
+    ) -> SignatureHeaders {
         let created = UnixMillis(venue.clock.now_ms()).secs();
         sign_request(&self.key, self.id, &RequestParts { method, path, query, body }, created)
     }
@@ -512,7 +525,12 @@ impl TestDevice {
         self.held.map(|h| h.version).unwrap_or_default()
     }
 
-    pub async fn ask(&self, venue: &Venue, version: ManifestVersion, full: bool) -> Result<(Reply, Result<(ManifestAnswer, Nonce16)>)> {
+    pub async fn ask(
+        &self,
+        venue: &Venue,
+        version: ManifestVersion,
+        full: bool,
+    ) -> Result<(Reply, Result<(ManifestAnswer, Nonce16)>)> {
         let nonce = Nonce16(venue.server.app.rng.bytes());
         let query = format!(
             "root=0&epoch={}&seq={}&as_of={}&nonce={nonce}&full={full}",
@@ -527,7 +545,9 @@ impl TestDevice {
         let held = Held { event: self.event, manifest: self.held };
         let checked = check(&self.trust, &held, answer, nonce, UnixMillis(venue.clock.now_ms()))?;
         let blobs = self.blobs.clone();
-        let applied = apply::apply(&checked, &self.hashes, |no| Ok::<_, std::io::Error>(blobs[usize::from(no)].clone()))?;
+        let applied = apply::apply(&checked, &self.hashes, |no| {
+            Ok::<_, std::io::Error>(blobs[usize::from(no)].clone())
+        })?;
         for (no, blob) in applied.touched {
             self.blobs[usize::from(no)] = blob;
         }
