@@ -14,8 +14,10 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(500);
 /// How long the server may hold back its answer.
 const PATIENCE_SECS: u32 = 50;
-/// Clocks are compared anew after so many waits: a quarter of an hour and less.
-const WAITS_PER_COMPARISON: u32 = 15;
+/// Clocks are compared anew after so long.
+const COMPARISON: Duration = Duration::from_secs(300);
+/// A server that answers at once and has no news must not be asked in a tight circle.
+const NO_NEWS_PAUSE: Duration = Duration::from_secs(1);
 /// After a failure first this, then twice as long each time, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -52,6 +54,9 @@ async fn uploading<T: Transport>(engine: &Engine<T>, works: &Works) -> Result<()
         if has_offer(engine)? {
             let lane = engine.upload_lane().await;
             settle(engine, &works.up, &lane, works)?;
+            if engine.leave(&lane)? == State::Revoked {
+                return Ok(());
+            }
             if lane.error.is_some() {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -70,15 +75,17 @@ async fn uploading<T: Transport>(engine: &Engine<T>, works: &Works) -> Result<()
 
 async fn downloading<T: Transport>(engine: &Engine<T>, works: &Works) -> Result<(), CallError> {
     let mut pause = FIRST_PAUSE;
-    let mut waits = 0;
+    let mut compared_ns = None;
     loop {
-        if waits % WAITS_PER_COMPARISON == 0
-            && let Err(error) = engine.compare_clocks().await
-        {
-            tracing::debug!(%error, "the clocks were not compared");
+        let now_ns = engine.gate().world.clock.boottime_ns();
+        let due = |at: u64| Duration::from_nanos(now_ns.saturating_sub(at)) >= COMPARISON;
+        if compared_ns.is_none_or(due) {
+            match engine.compare_clocks().await {
+                Ok(()) => compared_ns = Some(now_ns),
+                Err(error) => tracing::debug!(%error, "the clocks were not compared"),
+            }
         }
-        waits += 1;
-        let (lane, _) = engine.download_lane(PATIENCE_SECS).await;
+        let (lane, newer) = engine.download_lane(PATIENCE_SECS).await;
         settle(engine, &works.down, &lane, works)?;
         let state = engine.gate().device.state;
         if lane.error.is_some() || state != State::Active {
@@ -86,13 +93,14 @@ async fn downloading<T: Transport>(engine: &Engine<T>, works: &Works) -> Result<
                 tracing::info!(%error, "no news from the server");
             }
             // After a break the clocks are compared first.
-            waits = 0;
+            compared_ns = None;
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         } else {
             pause = FIRST_PAUSE;
-            // A server that answers at once without news must not be asked in a tight circle.
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            if lane.entries == 0 && !newer {
+                tokio::time::sleep(NO_NEWS_PAUSE).await;
+            }
         }
     }
 }
