@@ -201,6 +201,31 @@ impl SaleEvent {
     }
 }
 
+/// How much of a ticket type is left, as the public is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Availability {
+    Available,
+    /// A tenth or less.
+    Few,
+    SoldOut,
+}
+
+impl Availability {
+    /// From the counters of a quota; what is held may come back and is not counted as left.
+    #[must_use]
+    pub fn of(capacity: i32, held: i32, sold: i32) -> Self {
+        let left = i64::from(capacity) - i64::from(held) - i64::from(sold);
+        if left <= 0 {
+            Self::SoldOut
+        } else if left * 10 <= i64::from(capacity) {
+            Self::Few
+        } else {
+            Self::Available
+        }
+    }
+}
+
 /// The window of a type of this event, from the columns of both.
 #[must_use]
 pub fn type_window(
@@ -275,6 +300,21 @@ mod tests {
         assert_eq!(quote(&[wish(1, 5)]), Err(NotOnSale::Quantity { item: 0, max: 4 }));
         assert_eq!(quote(&[wish(1, 4), wish(2, 3)]), Err(NotOnSale::TooMany { max: 6 }));
         assert_eq!(quote(&[wish(1, 4), wish(2, 2)]), Ok(6));
+    }
+
+    #[test]
+    fn availability_counts_what_is_held_as_gone() {
+        use Availability::{Available, Few, SoldOut};
+        for (capacity, held, sold, told) in [
+            (100, 0, 89, Available),
+            (100, 1, 89, Few),
+            (100, 0, 99, Few),
+            (100, 1, 99, SoldOut),
+            (0, 0, 0, SoldOut),
+            (5, 0, 4, Available),
+        ] {
+            assert_eq!(Availability::of(capacity, held, sold), told, "{capacity} {held} {sold}");
+        }
     }
 
     #[test]

@@ -44,10 +44,19 @@ impl Wrong {
         } else if n > max {
             self.note(field, "too_long", format!("at most {max} characters"));
         }
-        if text.contains('\0') {
-            self.note(field, "invalid", "no NUL characters");
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            self.note(field, "invalid", "no control characters");
         }
         text.to_owned()
+    }
+
+    /// The same for a name or title, which stands in one line: of a list, a mail's subject, a gate's screen.
+    pub fn line(&mut self, field: &str, text: &str, min: usize, max: usize) -> String {
+        let text = self.length(field, text, min, max);
+        if text.contains(['\n', '\r', '\t']) {
+            self.note(field, "invalid", "one line only");
+        }
+        text
     }
 
     /// Notes `field` unless it is within bounds.
@@ -60,7 +69,11 @@ impl Wrong {
     /// The minor units of an amount of `currency`.
     pub fn amount(&mut self, field: &str, money: &MoneyJson, currency: &str) -> i64 {
         if money.currency != currency {
-            self.note(field, "other_currency", format!("the event's currency is {currency}"));
+            self.note(
+                format!("{field}.currency"),
+                "other_currency",
+                format!("the event's currency is {currency}"),
+            );
         }
         self.within(&format!("{field}.amount_minor"), money.amount_minor, 0, 1_000_000_000);
         money.amount_minor

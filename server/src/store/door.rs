@@ -40,7 +40,34 @@ pub async fn lists(
     .await
 }
 
-/// Adds a list or writes what may change of it (the attendance list stays the attendance list).
+/// Takes `attendance` from the list that has it, before another gets it. The list that the event began
+/// with is archived then, if nobody ever changed it or scanned on it.
+pub async fn end_attendance(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    event_id: Uuid,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update checkin_lists l
+            set attendance = false, updated_at = $3,
+                archived_at = case when l.created_at = e.created_at and l.updated_at = l.created_at and not exists (
+                  select from scans s where s.organizer_id = $1 and s.event_id = $2 and s.list_id = l.list_id
+                ) then $3::timestamptz end
+           from events e
+          where l.organizer_id = $1 and l.event_id = $2 and l.attendance
+            and e.organizer_id = $1 and e.event_id = $2",
+        organizer_id,
+        event_id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Adds a list or writes what may change of it. Two attendance lists of an event are a unique violation
+/// `checkin_lists_attendance`: [`end_attendance`] comes first.
 pub async fn put_list(
     conn: &mut PgConnection,
     organizer_id: Uuid,
@@ -51,7 +78,7 @@ pub async fn put_list(
                                     reentry_after_exit, rule, created_at, updated_at, archived_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          on conflict (organizer_id, list_id) do update set
-           name = excluded.name, type_numbers = excluded.type_numbers, multiple_entry = excluded.multiple_entry,
+           name = excluded.name, attendance = excluded.attendance, type_numbers = excluded.type_numbers, multiple_entry = excluded.multiple_entry,
            reentry_after_exit = excluded.reentry_after_exit, rule = excluded.rule, updated_at = excluded.updated_at,
            archived_at = excluded.archived_at",
         organizer_id,

@@ -70,10 +70,11 @@ pub async fn lock(
     find(conn, organizer_id, event_id).await
 }
 
-/// The organizer's events, the latest start first.
+/// The organizer's events, of one status or of all, the latest start first.
 pub async fn list(
     conn: &mut PgConnection,
     organizer_id: Uuid,
+    status: Option<&str>,
     after: Option<(OffsetDateTime, Uuid)>,
     limit: i64,
 ) -> Result<Vec<Event>, sqlx::Error> {
@@ -85,12 +86,14 @@ pub async fn list(
                 extension_secs, max_per_booking, refundable_until, sale_version, created_at, updated_at, published_at
            from events
           where organizer_id = $1 and ($2::timestamptz is null or (starts_at, event_id) < ($2, $3))
+            and ($5::text is null or status = $5)
           order by starts_at desc, event_id desc
           limit $4",
         organizer_id,
         after_at,
         after_id,
         limit,
+        status,
     )
     .fetch_all(conn)
     .await

@@ -35,6 +35,32 @@ pub async fn find(conn: &mut PgConnection, organizer_id: Uuid) -> Result<Option<
     .await
 }
 
+/// Adds an organizer; false if it is there already, which this then leaves alone.
+pub async fn create(conn: &mut PgConnection, organizer: &Organizer) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query_scalar!(
+        "insert into organizers (organizer_id, name, legal_name, description, contact_email, website, address, country,
+                                 tax_id, status, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         on conflict (organizer_id) do nothing
+         returning organizer_id",
+        organizer.organizer_id,
+        organizer.name,
+        organizer.legal_name,
+        organizer.description,
+        organizer.contact_email,
+        organizer.website,
+        organizer.address,
+        organizer.country,
+        organizer.tax_id,
+        organizer.status,
+        organizer.created_at,
+        organizer.updated_at,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.is_some())
+}
+
 /// Writes the profile: a new one with its status, or the fields of a known one (its status stays).
 pub async fn put(conn: &mut PgConnection, organizer: &Organizer) -> Result<(), sqlx::Error> {
     sqlx::query!(

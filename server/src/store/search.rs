@@ -66,6 +66,29 @@ pub async fn refresh(
     Ok(())
 }
 
+/// Writes the organizer's name anew into all of its rows.
+pub async fn refresh_organizer(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update event_search s
+            set organizer_name = o.name, updated_at = $2,
+                document = setweight(to_tsvector('simple', unaccent(e.title)), 'A')
+                  || setweight(to_tsvector('simple', unaccent(e.venue_name || ' ' || e.city || ' ' || o.name)), 'B')
+                  || setweight(to_tsvector('simple', unaccent(e.description)), 'D')
+           from organizers o, events e
+          where s.organizer_id = $1 and o.organizer_id = $1 and o.name <> s.organizer_name
+            and e.organizer_id = $1 and e.event_id = s.event_id",
+        organizer_id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// What a search is narrowed to.
 #[derive(Debug, Clone, Default)]
 pub struct Filter<'a> {

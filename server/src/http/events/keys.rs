@@ -17,9 +17,11 @@ use crate::http::error::{ApiError, Problem};
 use crate::http::extract::ApiPath;
 use crate::selling::keys;
 
-/// JSON Web Key Set (RFC 7517, RFC 8037).
+/// JSON Web Key Set (RFC 7517, RFC 8037). The two ids are what a code's signature covers beside its own bytes.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Jwks {
+    organizer_id: Uuid,
+    event_id: Uuid,
     keys: Vec<Jwk>,
 }
 
@@ -37,7 +39,10 @@ struct Jwk {
     /// `sig`
     #[serde(rename = "use")]
     usage: &'static str,
-    /// `active`, `verify_only` or `compromised`.
+    /// `EdDSA`
+    alg: &'static str,
+    /// `active` or `verify_only`. A compromised key is not listed: whoever does not know this field must not
+    /// believe it.
     status: String,
 }
 
@@ -64,7 +69,9 @@ pub(super) async fn ticket_keys(
         kid: key.kid.to_string(),
         x: URL_SAFE_NO_PAD.encode(key.public.0),
         usage: "sig",
+        alg: "EdDSA",
         status: key.status.clone(),
     };
-    public(&headers, &Jwks { keys: opened.all().iter().map(jwk).collect() })
+    let believed = opened.all().iter().filter(|key| key.status != "compromised");
+    public(&headers, &Jwks { organizer_id: event.organizer_id, event_id, keys: believed.map(jwk).collect() })
 }

@@ -81,7 +81,7 @@ pub(super) async fn search(
         None => None,
         Some(text) => Some(
             parse_cursor(text)
-                .ok_or_else(|| ApiError::bad_request("invalid_cursor", "this is no cursor of this list"))?,
+                .ok_or_else(|| ApiError::bad_request("invalid_query", "the cursor is none of this list"))?,
         ),
     };
     let limit = i64::from(query.limit.unwrap_or(20).clamp(1, 100));

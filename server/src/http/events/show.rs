@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::public;
 use crate::app::App;
 use crate::app::AppState;
+use crate::domain::catalog::Availability;
 use crate::domain::pricing::UnitPrice;
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::ApiPath;
@@ -74,8 +75,7 @@ struct PublicType {
     tax: MoneyJson,
     /// What is paid for one.
     total: MoneyJson,
-    /// `on_sale`, `not_yet`, `ended` or `sold_out`.
-    availability: &'static str,
+    availability: Availability,
     #[serde(with = "time::serde::rfc3339::option")]
     sales_from: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339::option")]
@@ -98,9 +98,8 @@ pub(super) async fn show(
     let organizer = organizer::find(&mut tx, event.organizer_id).await?;
     tx.commit().await?;
     let organizer = organizer.ok_or_else(|| ApiError::not_found("event"))?;
-    let now = app.clock.now();
     let on_sale = types.into_iter().filter(|t| !t.hidden && t.archived_at.is_none());
-    let ticket_types = on_sale.filter_map(|t| public_type(t, &event, now)).collect();
+    let ticket_types = on_sale.filter_map(|t| public_type(t, &event)).collect();
     let body = PublicEvent {
         event_id: event.event_id,
         slug: event.slug,
@@ -133,8 +132,14 @@ pub(super) async fn show(
 
 /// A published or canceled event by id or slug, with the transaction under its organizer's context.
 pub(super) async fn find_public(app: &App, id: &str) -> Result<(Tx, Event), ApiError> {
-    let kind = if id.parse::<Uuid>().is_ok() { "event" } else { "slug" };
-    let key = id.to_ascii_lowercase();
+    let (kind, key) = match id.parse::<Uuid>() {
+        Ok(id) => ("event", id.to_string()),
+        Err(_) => ("slug", id.to_ascii_lowercase()),
+    };
+    // The database takes no NUL; and no key has anything else than these.
+    if !key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        return Err(ApiError::not_found("event"));
+    }
     let mut tx = app.db.platform().await?;
     let place = directory::find(&mut tx, kind, &key).await?;
     tx.commit().await?;
@@ -147,26 +152,17 @@ pub(super) async fn find_public(app: &App, id: &str) -> Result<(Tx, Event), ApiE
     Ok((tx, event))
 }
 
-fn public_type(of: TicketType, event: &Event, now: OffsetDateTime) -> Option<PublicType> {
+fn public_type(of: TicketType, event: &Event) -> Option<PublicType> {
     let tax = Tax { rate_bp: u16::try_from(of.tax_rate_bp).ok()?, inclusive: of.tax_inclusive };
     let unit = UnitPrice::of(of.price_minor, of.fee_minor, tax)?;
     let amount = |minor| money(minor, &event.currency);
-    let availability = if of.sales_from.is_some_and(|from| now < from) {
-        "not_yet"
-    } else if of.sales_until.is_some_and(|until| now >= until) || event.status == "canceled" {
-        "ended"
-    } else if of.held + of.sold >= of.capacity {
-        "sold_out"
-    } else {
-        "on_sale"
-    };
     Some(PublicType {
         ticket_type_id: of.ticket_type_id,
         price: amount(unit.price_minor),
         fee: amount(unit.fee_minor),
         tax: amount(unit.tax_minor),
         total: amount(unit.total_minor()?),
-        availability,
+        availability: Availability::of(of.capacity, of.held, of.sold),
         sales_from: of.sales_from,
         sales_until: of.sales_until,
         max_per_booking: of.max_per_booking,

@@ -4,18 +4,23 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::admission::rule::CompiledRule;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{finish, look, open};
+use super::{finish, look, open, room_for_one_more};
 use crate::app::AppState;
-use crate::domain::steward::{is_pin, pin_hash};
+use crate::domain::account::Password;
+use crate::domain::steward::is_pin;
 use crate::http::auth::Member;
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::{ApiJson, ApiPath};
 use crate::http::fields::{Wrong, given};
 use crate::store::door::{self, CheckinList, Gate, Steward};
-use crate::store::{Tx, is_unique_violation, ticket_type};
+use crate::store::member::OrgRole;
+use crate::store::ticket_type::TicketType;
+use crate::store::{Tx, ticket_type};
 
 /// A check-in list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,6 +33,9 @@ pub(super) struct ListJson {
     ticket_type_ids: Option<Vec<Uuid>>,
     multiple_entry: bool,
     reentry_after_exit: bool,
+    /// A typed condition; null: none.
+    #[schema(value_type = Option<Object>)]
+    rule: Option<Value>,
 }
 
 /// Fields of a list. To create: `name` is required. To update: what is given is changed.
@@ -36,7 +44,7 @@ pub(super) struct ListJson {
 #[schema(example = json!({ "name": "Entrance", "attendance": true, "multiple_entry": false, "reentry_after_exit": true }))]
 pub(super) struct ListFields {
     name: Option<String>,
-    /// Set at creation, for one list of the event; it cannot be taken back.
+    /// Exactly one list has it; giving it to one takes it from the other. It cannot be taken back.
     attendance: Option<bool>,
     /// Null: every ticket type.
     #[serde(default, deserialize_with = "given")]
@@ -46,6 +54,10 @@ pub(super) struct ListFields {
     multiple_entry: Option<bool>,
     /// After an exit the ticket may enter again.
     reentry_after_exit: Option<bool>,
+    /// A typed condition; null: none.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Object>, example = json!({ "compare": { "value": "entries_today", "op": "<", "to": 2 } }))]
+    rule: Option<Option<Value>>,
 }
 
 /// The check-in lists of an event.
@@ -67,12 +79,15 @@ pub(super) async fn lists(
 }
 
 /// Adds a check-in list.
+///
+/// With `attendance` it takes the place of the present attendance list; the one that the event began with is
+/// removed then, if nobody ever changed it or scanned on it.
 #[utoipa::path(
     post, path = "/organizer/events/{event_id}/lists", tag = "door", params(("event_id" = Uuid, Path)),
     request_body = ListFields, security(("bearer" = [])),
     responses(
         (status = 201, body = ListJson), (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 409, description = "`attendance_exists`: the event has its attendance list", body = Problem), (status = 422, body = Problem),
+        (status = 409, description = "`too_many`", body = Problem), (status = 422, body = Problem),
     ),
 )]
 pub(super) async fn create_list(
@@ -103,13 +118,11 @@ pub(super) async fn create_list(
     }
     fields.apply(&mut list, &numbers, &mut wrong);
     wrong.check()?;
-    door::put_list(&mut tx, member.organizer_id, &list).await.map_err(|e| {
-        if is_unique_violation(&e, "checkin_lists_attendance") {
-            ApiError::conflict("attendance_exists", "the event has its attendance list already")
-        } else {
-            e.into()
-        }
-    })?;
+    room_for_one_more(door::lists(&mut tx, member.organizer_id, event_id).await?.len())?;
+    if list.attendance {
+        door::end_attendance(&mut tx, member.organizer_id, event_id, now).await?;
+    }
+    door::put_list(&mut tx, member.organizer_id, &list).await?;
     finish(&app, tx, &member, event_id, "list.created", ("list", list.list_id)).await?;
     Ok((StatusCode::CREATED, Json(numbers.json(list))))
 }
@@ -118,7 +131,10 @@ pub(super) async fn create_list(
 #[utoipa::path(
     put, path = "/organizer/events/{event_id}/lists/{list_id}", tag = "door",
     params(("event_id" = Uuid, Path), ("list_id" = Uuid, Path)), request_body = ListFields, security(("bearer" = [])),
-    responses((status = 200, body = ListJson), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)),
+    responses(
+        (status = 200, body = ListJson), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, description = "`attendance_required`", body = Problem), (status = 422, body = Problem),
+    ),
 )]
 pub(super) async fn update_list(
     State(app): State<AppState>,
@@ -130,12 +146,17 @@ pub(super) async fn update_list(
     let mut list = find_list(&mut tx, &member, event_id, list_id).await?;
     let numbers = Numbers::read(&mut tx, &member, event_id).await?;
     let mut wrong = Wrong::default();
-    if fields.attendance.is_some_and(|a| a != list.attendance) {
-        wrong.note("attendance", "fixed", "this cannot be changed after the list was created");
-    }
     fields.apply(&mut list, &numbers, &mut wrong);
     wrong.check()?;
     list.updated_at = app.clock.now();
+    match (list.attendance, fields.attendance) {
+        (true, Some(false)) => return Err(attendance_required()),
+        (false, Some(true)) => {
+            door::end_attendance(&mut tx, member.organizer_id, event_id, list.updated_at).await?;
+            list.attendance = true;
+        }
+        _ => {}
+    }
     door::put_list(&mut tx, member.organizer_id, &list).await?;
     finish(&app, tx, &member, event_id, "list.updated", ("list", list_id)).await?;
     Ok(Json(numbers.json(list)))
@@ -147,7 +168,7 @@ pub(super) async fn update_list(
     params(("event_id" = Uuid, Path), ("list_id" = Uuid, Path)), security(("bearer" = [])),
     responses(
         (status = 204), (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 409, description = "`attendance_list`: it cannot be removed", body = Problem),
+        (status = 409, description = "`attendance_required`: give it to another list first", body = Problem),
     ),
 )]
 pub(super) async fn archive_list(
@@ -158,7 +179,7 @@ pub(super) async fn archive_list(
     let (mut tx, _) = open(&app, &member, event_id).await?;
     let mut list = find_list(&mut tx, &member, event_id, list_id).await?;
     if list.attendance {
-        return Err(ApiError::conflict("attendance_list", "the attendance list cannot be removed"));
+        return Err(attendance_required());
     }
     list.archived_at = Some(app.clock.now());
     door::put_list(&mut tx, member.organizer_id, &list).await?;
@@ -211,8 +232,9 @@ pub(super) async fn create_gate(
     ApiJson(fields): ApiJson<GateFields>,
 ) -> Result<(StatusCode, Json<GateJson>), ApiError> {
     let (mut tx, _) = open(&app, &member, event_id).await?;
+    room_for_one_more(door::gates(&mut tx, member.organizer_id, event_id).await?.len())?;
     let mut wrong = Wrong::default();
-    let name = wrong.length("name", &fields.name, 1, 200);
+    let name = wrong.line("name", &fields.name, 1, 200);
     wrong.check()?;
     let gate = Gate {
         gate_id: app.rng.uuid(&*app.clock),
@@ -241,7 +263,7 @@ pub(super) async fn update_gate(
     let (mut tx, _) = open(&app, &member, event_id).await?;
     let mut gate = find_gate(&mut tx, &member, event_id, gate_id).await?;
     let mut wrong = Wrong::default();
-    gate.name = wrong.length("name", &fields.name, 1, 200);
+    gate.name = wrong.line("name", &fields.name, 1, 200);
     wrong.check()?;
     door::put_gate(&mut tx, member.organizer_id, &gate).await?;
     finish(&app, tx, &member, event_id, "gate.updated", ("gate", gate_id)).await?;
@@ -277,14 +299,14 @@ pub(super) struct StewardJson {
 }
 
 /// Fields of a steward. To create: `label` and `pin` are required. To update: what is given is changed.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "label": "Kim", "supervisor": true, "pin": "246810" }))]
 pub(super) struct StewardFields {
     label: Option<String>,
     supervisor: Option<bool>,
-    /// 4 to 12 digits; kept as argon2id hash.
-    #[schema(pattern = "^[0-9]{4,12}$")]
+    /// 4 to 8 digits; kept as argon2id hash.
+    #[schema(pattern = "^[0-9]{4,8}$")]
     pin: Option<String>,
 }
 
@@ -317,6 +339,7 @@ pub(super) async fn create_steward(
     ApiPath(event_id): ApiPath<Uuid>,
     ApiJson(fields): ApiJson<StewardFields>,
 ) -> Result<(StatusCode, Json<StewardJson>), ApiError> {
+    member.require(OrgRole::Manager)?;
     let mut wrong = Wrong::default();
     for (field, missing) in [("label", fields.label.is_none()), ("pin", fields.pin.is_none())] {
         if missing {
@@ -327,6 +350,7 @@ pub(super) async fn create_steward(
     wrong.check()?;
     let pin_hash = fields.pin_hash(&app).await?.unwrap_or_default();
     let (mut tx, _) = open(&app, &member, event_id).await?;
+    room_for_one_more(door::stewards(&mut tx, member.organizer_id, event_id).await?.len())?;
     let now = app.clock.now();
     let steward = Steward {
         steward_id: app.rng.uuid(&*app.clock),
@@ -355,6 +379,7 @@ pub(super) async fn update_steward(
     ApiPath((event_id, steward_id)): ApiPath<(Uuid, Uuid)>,
     ApiJson(fields): ApiJson<StewardFields>,
 ) -> Result<Json<StewardJson>, ApiError> {
+    member.require(OrgRole::Manager)?;
     let mut wrong = Wrong::default();
     fields.check(&mut wrong);
     wrong.check()?;
@@ -391,13 +416,26 @@ pub(super) async fn archive_steward(
     Ok(StatusCode::NO_CONTENT)
 }
 
+fn attendance_required() -> ApiError {
+    ApiError::conflict(
+        "attendance_required",
+        "an event has one attendance list: give `attendance` to another list instead",
+    )
+}
+
 impl ListFields {
     fn apply(&self, list: &mut CheckinList, numbers: &Numbers, wrong: &mut Wrong) {
         if let Some(name) = &self.name {
-            list.name = wrong.length("name", name, 1, 200);
+            list.name = wrong.line("name", name, 1, 200);
         }
         if let Some(types) = &self.ticket_type_ids {
             list.type_numbers = types.as_ref().map(|ids| numbers.of(ids, wrong));
+        }
+        if let Some(rule) = &self.rule {
+            if let Some(Err(e)) = rule.as_ref().map(|rule| CompiledRule::parse(&rule.to_string())) {
+                wrong.note("rule", "invalid", e.to_string());
+            }
+            list.rule.clone_from(rule);
         }
         list.multiple_entry = self.multiple_entry.unwrap_or(list.multiple_entry);
         list.reentry_after_exit = self.reentry_after_exit.unwrap_or(list.reentry_after_exit);
@@ -407,29 +445,30 @@ impl ListFields {
 impl StewardFields {
     fn check(&self, wrong: &mut Wrong) {
         if let Some(label) = &self.label {
-            wrong.length("label", label, 1, 100);
+            wrong.line("label", label, 1, 100);
         }
         if self.pin.as_ref().is_some_and(|pin| !is_pin(pin)) {
-            wrong.note("pin", "invalid", "4 to 12 digits");
+            wrong.note("pin", "invalid", "4 to 8 digits");
         }
     }
 
-    /// Hashed on a thread that may be slow.
+    /// Hashed where passwords are, so that both together take no more threads than there are cores.
     async fn pin_hash(&self, app: &AppState) -> Result<Option<String>, ApiError> {
-        let Some(pin) = self.pin.clone() else { return Ok(None) };
-        let salt: [u8; 16] = app.rng.bytes();
-        let hash = tokio::task::spawn_blocking(move || pin_hash(&pin, &salt));
-        hash.await.map(Some).map_err(ApiError::internal)
+        let Some(pin) = &self.pin else { return Ok(None) };
+        Ok(Some(app.passwords.hash(&Password::new(pin.as_str())).await?))
     }
 }
 
 /// Numbers of an event's ticket types: lists keep numbers, as gates do; clients know ids.
-struct Numbers(Vec<(Uuid, i32)>);
+pub(super) struct Numbers(Vec<(Uuid, i32)>);
 
 impl Numbers {
     async fn read(tx: &mut Tx, member: &Member, event_id: Uuid) -> Result<Self, sqlx::Error> {
-        let types = ticket_type::of_event(tx, member.organizer_id, event_id).await?;
-        Ok(Self(types.into_iter().map(|t| (t.ticket_type_id, t.number)).collect()))
+        Ok(Self::of_types(&ticket_type::of_event(tx, member.organizer_id, event_id).await?))
+    }
+
+    pub(super) fn of_types(types: &[TicketType]) -> Self {
+        Self(types.iter().map(|t| (t.ticket_type_id, t.number)).collect())
     }
 
     fn of(&self, ids: &[Uuid], wrong: &mut Wrong) -> Vec<i32> {
@@ -447,7 +486,7 @@ impl Numbers {
         numbers
     }
 
-    fn json(&self, list: CheckinList) -> ListJson {
+    pub(super) fn json(&self, list: CheckinList) -> ListJson {
         let id = |number: &i32| self.0.iter().find(|(_, n)| n == number).map(|(id, _)| *id);
         ListJson {
             list_id: list.list_id,
@@ -456,6 +495,7 @@ impl Numbers {
             ticket_type_ids: list.type_numbers.map(|numbers| numbers.iter().filter_map(id).collect()),
             multiple_entry: list.multiple_entry,
             reentry_after_exit: list.reentry_after_exit,
+            rule: list.rule,
         }
     }
 }
@@ -485,10 +525,10 @@ async fn find_steward(
     stewards.into_iter().find(|s| s.steward_id == steward_id).ok_or_else(|| ApiError::not_found("steward"))
 }
 
-fn gate_json(of: Gate) -> GateJson {
+pub(super) fn gate_json(of: Gate) -> GateJson {
     GateJson { gate_id: of.gate_id, name: of.name }
 }
 
-fn steward_json(of: Steward) -> StewardJson {
+pub(super) fn steward_json(of: Steward) -> StewardJson {
     StewardJson { steward_id: of.steward_id, label: of.label, supervisor: of.supervisor }
 }

@@ -7,15 +7,17 @@ use serde::{Deserialize, Serialize};
 use shared::admission::zone::EventZone;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{finish, look, open};
+use super::door::{GateJson, ListJson, Numbers, StewardJson, gate_json, steward_json};
+use super::ticket_types::{QuotaJson, TicketTypeJson, json as type_json, quota_json};
+use super::{finish, look, open, still_on};
 use crate::app::AppState;
 use crate::domain::catalog::{EventStatus, type_window};
 use crate::domain::text::{MAX_SLUG, looks_like_time_zone, slug_of};
 use crate::http::auth::Member;
-use crate::http::error::{ApiError, Problem};
+use crate::http::error::{ApiError, FieldError, Problem};
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::http::fields::{Instant, Wrong, given};
 use crate::http::page::{Page, PageQuery};
@@ -24,7 +26,7 @@ use crate::store::directory::{self, Place};
 use crate::store::door::{self, CheckinList};
 use crate::store::event::{self, Event};
 use crate::store::member::OrgRole;
-use crate::store::{change, is_unique_violation, organizer, ticket_type};
+use crate::store::{Tx, change, is_unique_violation, organizer, ticket_type};
 
 /// An event as its organizer sees it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -61,6 +63,19 @@ pub(super) struct EventJson {
     updated_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
     published_at: Option<OffsetDateTime>,
+}
+
+/// An event and all that belongs to it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EventDetail {
+    #[serde(flatten)]
+    event: EventJson,
+    ticket_types: Vec<TicketTypeJson>,
+    quotas: Vec<QuotaJson>,
+    /// The attendance list first.
+    lists: Vec<ListJson>,
+    gates: Vec<GateJson>,
+    stewards: Vec<StewardJson>,
 }
 
 /// Fields of an event. To create: `title`, `category_id`, `time_zone`, `starts_at` and `currency` are required.
@@ -121,7 +136,8 @@ pub(super) struct EventFields {
 
 /// Creates an event as a draft.
 ///
-/// Then add ticket types, lists, gates and stewards, and publish it.
+/// It comes with its ticket key and an attendance list "Admission" for all ticket types. A ticket type is all
+/// that is missing before it can be published; more lists, gates and stewards may follow at any time.
 #[utoipa::path(
     post, path = "/organizer/events/create", tag = "organizer",
     params(("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
@@ -169,6 +185,7 @@ pub(super) async fn create(
     directory::add(&mut tx, "slug", &event.slug, place).await.map_err(slug_taken("directory_pkey"))?;
     change::create_counter(&mut tx, organizer_id, event_id).await?;
     keys::found_event(&mut tx, &app, organizer_id, event_id, now).await?;
+    door::put_list(&mut tx, organizer_id, &first_list(&app, event_id, now)).await?;
     finish(&app, tx, &member, event_id, "event.created", ("event", event_id)).await?;
     Ok((StatusCode::CREATED, Json(json(event))))
 }
@@ -178,7 +195,7 @@ pub(super) async fn create(
     put, path = "/organizer/events/{event_id}/update", tag = "organizer",
     params(("event_id" = Uuid, Path), ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     request_body = EventFields, security(("bearer" = [])),
-    responses((status = 200, body = EventJson), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, description = "`invalid_fields`", body = Problem)),
+    responses((status = 200, body = EventJson), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, description = "`event_canceled`", body = Problem), (status = 422, description = "`invalid_fields`", body = Problem)),
 )]
 pub(super) async fn update(
     State(app): State<AppState>,
@@ -187,6 +204,7 @@ pub(super) async fn update(
     ApiJson(fields): ApiJson<EventFields>,
 ) -> Result<Json<EventJson>, ApiError> {
     let (mut tx, mut event) = open(&app, &member, event_id).await?;
+    still_on(&event)?;
     let mut wrong = Wrong::default();
     for (field, value, now) in
         [("currency", &fields.currency, &event.currency), ("slug", &fields.slug, &event.slug)]
@@ -213,22 +231,37 @@ pub(super) async fn update(
     Ok(Json(json(event)))
 }
 
+/// Which of my events.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventsQuery {
+    /// Only events of this status.
+    status: Option<EventStatus>,
+    /// How many at most, 1 to 200; 50 without it.
+    limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
 /// My events, the latest first.
 #[utoipa::path(
     get, path = "/organizer/events", tag = "organizer",
-    params(PageQuery, ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
+    params(EventsQuery, ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     security(("bearer" = [])),
     responses((status = 200, body = Page<EventJson>), (status = 403, body = Problem)),
 )]
 pub(super) async fn list(
     State(app): State<AppState>,
     member: Member,
-    ApiQuery(page): ApiQuery<PageQuery>,
+    ApiQuery(query): ApiQuery<EventsQuery>,
 ) -> Result<Json<Page<EventJson>>, ApiError> {
+    let page = PageQuery { limit: query.limit, cursor: query.cursor };
+    let status = query.status.map(EventStatus::as_str);
     let after = page.cursor.as_deref().map(cursor).transpose()?;
     let limit = page.limit();
     let mut tx = app.db.tenant(member.organizer_id).await?;
-    let events = event::list(&mut tx, member.organizer_id, after, limit + 1).await?;
+    let events = event::list(&mut tx, member.organizer_id, status, after, limit + 1).await?;
     tx.commit().await?;
     let size = usize::try_from(limit).unwrap_or(usize::MAX);
     let next_cursor = match events.get(size.saturating_sub(1)) {
@@ -241,34 +274,48 @@ pub(super) async fn list(
     Ok(Json(Page { items: events.into_iter().take(size).map(json).collect(), next_cursor }))
 }
 
-/// One of my events.
+/// One of my events, with its ticket types, quotas, lists, gates and stewards.
 #[utoipa::path(
     get, path = "/organizer/events/{event_id}", tag = "organizer",
     params(("event_id" = Uuid, Path), ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     security(("bearer" = [])),
-    responses((status = 200, body = EventJson), (status = 403, body = Problem), (status = 404, body = Problem)),
+    responses((status = 200, body = EventDetail), (status = 403, body = Problem), (status = 404, body = Problem)),
 )]
 pub(super) async fn show(
     State(app): State<AppState>,
     member: Member,
     ApiPath(event_id): ApiPath<Uuid>,
-) -> Result<Json<EventJson>, ApiError> {
-    let (tx, event) = look(&app, &member, event_id).await?;
+) -> Result<Json<EventDetail>, ApiError> {
+    let organizer_id = member.organizer_id;
+    let (mut tx, event) = look(&app, &member, event_id).await?;
+    let types = ticket_type::of_event(&mut tx, organizer_id, event_id).await?;
+    let quotas = ticket_type::quotas(&mut tx, organizer_id, event_id).await?;
+    let lists = door::lists(&mut tx, organizer_id, event_id).await?;
+    let gates = door::gates(&mut tx, organizer_id, event_id).await?;
+    let stewards = door::stewards(&mut tx, organizer_id, event_id).await?;
     tx.commit().await?;
-    Ok(Json(json(event)))
+    let numbers = Numbers::of_types(&types);
+    let live = types.into_iter().filter(|t| t.archived_at.is_none());
+    Ok(Json(EventDetail {
+        ticket_types: live.map(|t| type_json(t, &event.currency)).collect(),
+        quotas: quotas.into_iter().map(quota_json).collect(),
+        lists: lists.into_iter().map(|l| numbers.json(l)).collect(),
+        gates: gates.into_iter().map(gate_json).collect(),
+        stewards: stewards.into_iter().map(steward_json).collect(),
+        event: json(event),
+    }))
 }
 
-/// Puts an event on sale.
+/// Puts an event on sale. Repeating it changes nothing.
 ///
-/// Needs an approved organizer and at least one ticket type. An event without an attendance list gets one that
-/// takes every ticket type once.
+/// Needs an approved organizer, at least one ticket type, and an end that is still to come.
 #[utoipa::path(
     post, path = "/organizer/events/{event_id}/publish", tag = "organizer",
     params(("event_id" = Uuid, Path), ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     security(("bearer" = [])),
     responses(
-        (status = 200, body = EventJson), (status = 403, description = "`not_approved`", body = Problem), (status = 404, body = Problem),
-        (status = 409, description = "`event_canceled`", body = Problem), (status = 422, description = "`no_ticket_types`", body = Problem),
+        (status = 200, body = EventJson), (status = 403, description = "`organizer_not_approved`, `forbidden`", body = Problem), (status = 404, body = Problem),
+        (status = 409, description = "`event_canceled`", body = Problem), (status = 422, description = "`not_ready`: `errors` lists what is missing", body = Problem),
     ),
 )]
 pub(super) async fn publish(
@@ -277,42 +324,23 @@ pub(super) async fn publish(
     ApiPath(event_id): ApiPath<Uuid>,
 ) -> Result<Json<EventJson>, ApiError> {
     let (mut tx, mut event) = open(&app, &member, event_id).await?;
-    let organizer_id = member.organizer_id;
-    match EventStatus::from_column(&event.status) {
-        EventStatus::Draft => {}
-        EventStatus::Published => return Ok(Json(json(event))),
-        EventStatus::Canceled => {
-            return Err(ApiError::conflict("event_canceled", "a canceled event is not published again"));
-        }
+    still_on(&event)?;
+    if EventStatus::from_column(&event.status) == EventStatus::Published {
+        return Ok(Json(json(event)));
     }
-    let organizer = organizer::find(&mut tx, organizer_id).await?;
+    let organizer = organizer::find(&mut tx, member.organizer_id).await?;
     if organizer.is_none_or(|o| o.status != "approved") {
         return Err(ApiError::forbidden_code(
-            "not_approved",
+            "organizer_not_approved",
             "only approved organizers publish; ask by POST /organizer/verification",
         ));
     }
-    let types = ticket_type::of_event(&mut tx, organizer_id, event_id).await?;
-    if types.iter().all(|t| t.archived_at.is_some()) {
-        return Err(ApiError::unprocessable("no_ticket_types", "add a ticket type first"));
-    }
     let now = app.clock.now();
-    let lists = door::lists(&mut tx, organizer_id, event_id).await?;
-    if !lists.iter().any(|l| l.attendance) {
-        let list = CheckinList {
-            list_id: app.rng.uuid(&*app.clock),
-            event_id,
-            name: "Attendance".to_owned(),
-            attendance: true,
-            type_numbers: None,
-            multiple_entry: false,
-            reentry_after_exit: false,
-            rule: None,
-            created_at: now,
-            updated_at: now,
-            archived_at: None,
-        };
-        door::put_list(&mut tx, organizer_id, &list).await?;
+    let missing = missing(&mut tx, &event, now).await?;
+    if !missing.is_empty() {
+        return Err(
+            ApiError::unprocessable("not_ready", "the event cannot be published yet").with_errors(missing)
+        );
     }
     EventStatus::Published.as_str().clone_into(&mut event.status);
     event.published_at = Some(now);
@@ -320,6 +348,40 @@ pub(super) async fn publish(
     event::update(&mut tx, &event).await?;
     finish(&app, tx, &member, event_id, "event.published", ("event", event_id)).await?;
     Ok(Json(json(event)))
+}
+
+/// What an event still needs before it can be sold.
+async fn missing(tx: &mut Tx, event: &Event, now: OffsetDateTime) -> Result<Vec<FieldError>, sqlx::Error> {
+    let types = ticket_type::of_event(tx, event.organizer_id, event.event_id).await?;
+    let lists = door::lists(tx, event.organizer_id, event.event_id).await?;
+    let mut missing = Vec::new();
+    if types.iter().all(|t| t.archived_at.is_some()) {
+        missing.push(FieldError::new("ticket_types", "missing", "add at least one ticket type"));
+    }
+    if !lists.iter().any(|l| l.attendance) {
+        missing.push(FieldError::new("lists", "missing", "add an attendance list"));
+    }
+    if event.ends_at.unwrap_or(event.starts_at) <= now {
+        missing.push(FieldError::new("starts_at", "over", "the event is over"));
+    }
+    Ok(missing)
+}
+
+/// The attendance list that an event begins with, so that a simple one needs nothing else.
+fn first_list(app: &AppState, event_id: Uuid, now: OffsetDateTime) -> CheckinList {
+    CheckinList {
+        list_id: app.rng.uuid(&*app.clock),
+        event_id,
+        name: "Admission".to_owned(),
+        attendance: true,
+        type_numbers: None,
+        multiple_entry: false,
+        reentry_after_exit: true,
+        rule: None,
+        created_at: now,
+        updated_at: now,
+        archived_at: None,
+    }
 }
 
 fn blank(app: &AppState, member: &Member, fields: &EventFields, now: OffsetDateTime) -> Event {
@@ -359,17 +421,21 @@ fn blank(app: &AppState, member: &Member, fields: &EventFields, now: OffsetDateT
 impl EventFields {
     /// Writes what is given into `event` and checks the whole.
     fn apply(&self, event: &mut Event, wrong: &mut Wrong) {
+        if let Some(description) = &self.description {
+            event.description = wrong.length("description", description, 0, 20_000);
+        }
         for (field, value, at, min, max) in [
             ("title", &self.title, &mut event.title, 1, 200),
-            ("description", &self.description, &mut event.description, 0, 20_000),
             ("category_id", &self.category_id, &mut event.category_id, 1, 40),
             ("venue_name", &self.venue_name, &mut event.venue_name, 0, 200),
-            ("venue_address", &self.venue_address, &mut event.venue_address, 0, 500),
             ("city", &self.city, &mut event.city, 0, 120),
         ] {
             if let Some(value) = value {
-                *at = wrong.length(field, value, min, max);
+                *at = wrong.line(field, value, min, max);
             }
+        }
+        if let Some(address) = &self.venue_address {
+            event.venue_address = wrong.length("venue_address", address, 0, 500);
         }
         if let Some(zone) = &self.time_zone {
             if !looks_like_time_zone(zone) || EventZone::named(zone).is_none() {
@@ -421,6 +487,11 @@ fn check_times(event: &Event, wrong: &mut Wrong) {
     }
     // What a ticket code can say: seconds in 32 bits, with years of grace to spare.
     let years = |at: OffsetDateTime| (1970..=2100).contains(&at.year());
+    for (field, at) in [("admission_at", event.admission_at), ("refundable_until", event.refundable_until)] {
+        if at.is_some_and(|at| !years(at)) {
+            wrong.note(field, "out_of_range", "between 1970 and 2100");
+        }
+    }
     if !years(event.starts_at) || event.ends_at.is_some_and(|end| !years(end)) {
         wrong.note("starts_at", "out_of_range", "between 1970 and 2100");
     }
@@ -449,7 +520,7 @@ fn slug_taken(constraint: &'static str) -> impl Fn(sqlx::Error) -> ApiError {
     }
 }
 
-async fn check_category(tx: &mut crate::store::Tx, event: &Event) -> Result<(), ApiError> {
+async fn check_category(tx: &mut Tx, event: &Event) -> Result<(), ApiError> {
     let known = event::categories(tx).await?;
     if known.iter().any(|(id, _)| *id == event.category_id) {
         Ok(())
@@ -461,7 +532,7 @@ async fn check_category(tx: &mut crate::store::Tx, event: &Event) -> Result<(), 
 fn cursor(text: &str) -> Result<(OffsetDateTime, Uuid), ApiError> {
     text.split_once('_')
         .and_then(|(at, id)| Some((OffsetDateTime::parse(at, &Rfc3339).ok()?, id.parse().ok()?)))
-        .ok_or_else(|| ApiError::bad_request("invalid_cursor", "this is no cursor of this list"))
+        .ok_or_else(|| ApiError::bad_request("invalid_query", "the cursor is none of this list"))
 }
 
 fn json(of: Event) -> EventJson {

@@ -16,6 +16,7 @@ use super::auth::Member;
 use super::edge;
 use super::error::ApiError;
 use crate::app::{App, AppState};
+use crate::domain::catalog::EventStatus;
 use crate::domain::pricing::UnitPrice;
 use crate::selling::StepError;
 use crate::store::audit::{self, Act};
@@ -81,6 +82,25 @@ async fn finish(
     app.selling.catalog.forget(event_id);
     app.news.publish(event_id);
     Ok(())
+}
+
+/// The most of each kind that one event may have: all of them stand in the header of every manifest.
+const MAX_OF_A_KIND: usize = 500;
+
+/// 409 when there is no room for one more.
+fn room_for_one_more(have: usize) -> Result<(), ApiError> {
+    if have < MAX_OF_A_KIND {
+        return Ok(());
+    }
+    Err(ApiError::conflict("too_many", format!("an event has at most {MAX_OF_A_KIND} of these")))
+}
+
+/// 409 for a change that makes no sense of an event that will not take place.
+fn still_on(event: &Event) -> Result<(), ApiError> {
+    match EventStatus::from_column(&event.status) {
+        EventStatus::Canceled => Err(ApiError::conflict("event_canceled", "the event was canceled")),
+        EventStatus::Draft | EventStatus::Published => Ok(()),
+    }
 }
 
 async fn record(

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
+use shared::bytes::sha256;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -18,6 +19,7 @@ use crate::selling::keys;
 use crate::store::directory::{self, Place};
 use crate::store::member::{self, OrgRole};
 use crate::store::organizer::{self, Organizer};
+use crate::store::search;
 
 /// An organizer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -98,38 +100,44 @@ pub(super) async fn put(
     let user = caller.require_user()?;
     let now = app.clock.now();
     let known = membership(&app, user, &headers).await?;
-    let organizer_id = known.map_or_else(|| app.rng.uuid(&*app.clock), |m| m.organizer_id);
+    let organizer_id = known.map_or_else(|| first_organizer_of(user.user_id), |m| m.organizer_id);
     let mut organizer = request.into_organizer(organizer_id, now)?;
     let mut tx = app.db.tenant(organizer_id).await?;
-    let (status, role) = match known {
-        Some(known) if known.role < OrgRole::Manager => {
-            return Err(ApiError::forbidden("this needs the role manager or more"));
-        }
-        Some(known) => (StatusCode::OK, known.role),
-        None => {
-            if app.config.dev {
-                "approved".clone_into(&mut organizer.status);
-            }
-            (StatusCode::CREATED, OrgRole::Owner)
-        }
-    };
-    organizer::put(&mut tx, &organizer).await?;
-    if status == StatusCode::CREATED {
+    if known.is_some_and(|m| m.role < OrgRole::Manager) {
+        return Err(ApiError::forbidden("this needs the role manager or more"));
+    }
+    if app.config.dev {
+        "approved".clone_into(&mut organizer.status);
+    }
+    // The first call twice at once: the second waits here for the first and has nothing left to make.
+    let is_new = known.is_none() && organizer::create(&mut tx, &organizer).await?;
+    if is_new {
         member::put(&mut tx, organizer_id, user.user_id, OrgRole::Owner, now).await?;
         let place = Place { organizer_id, event_id: None };
         directory::add(&mut tx, "organizer", &organizer_id.to_string(), place).await?;
         keys::found_organizer(&mut tx, &app, organizer_id, now).await?;
     }
+    let role = member::role(&mut tx, organizer_id, user.user_id).await?;
+    let Some(role) = role.filter(|role| *role >= OrgRole::Manager) else {
+        // It made this organizer once and was put out of it, or was demoted just now.
+        return Err(ApiError::forbidden_code(
+            "not_a_member",
+            "you are no manager of your organizer any more",
+        ));
+    };
+    if !is_new {
+        organizer::put(&mut tx, &organizer).await?;
+        search::refresh_organizer(&mut tx, organizer_id, now).await?;
+    }
     let stored = organizer::find(&mut tx, organizer_id).await?;
     tx.commit().await?;
-    if status == StatusCode::CREATED {
-        // The account's own row is the user's, not the organizer's: a transaction of its own. If it is
-        // lost, the next change of the profile repeats nothing: the role is a label, membership decides.
-        let mut tx = app.db.user(user.user_id).await?;
-        organizer::make_user_organizer(&mut tx, user.user_id, now).await?;
-        tx.commit().await?;
-    }
+    // The account's own row is the user's, not the organizer's: a transaction of its own. Repeated with each
+    // change, for a crash may have come before it.
+    let mut tx = app.db.user(user.user_id).await?;
+    organizer::make_user_organizer(&mut tx, user.user_id, now).await?;
+    tx.commit().await?;
     let stored = stored.ok_or_else(|| ApiError::not_found("organizer"))?;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(json(stored, role))))
 }
 
@@ -158,6 +166,15 @@ pub(super) async fn submit(
     tx.commit().await?;
     let organizer = found.ok_or_else(|| ApiError::not_found("organizer"))?;
     Ok((StatusCode::ACCEPTED, Json(json(organizer, member.role))))
+}
+
+/// The id of the organizer that an account makes, a function of the account: whoever repeats the call, even
+/// at the same time, cannot make a second one.
+fn first_organizer_of(user_id: Uuid) -> Uuid {
+    let hash = sha256(b"hvflvspot/first-organizer/v1\0", &[user_id.as_bytes()]);
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.0[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 /// The membership that the call is about: the header's, the only one, or none yet.
@@ -189,7 +206,7 @@ async fn membership(
 impl ProfileRequest {
     fn into_organizer(self, organizer_id: Uuid, now: OffsetDateTime) -> Result<Organizer, ApiError> {
         let mut wrong = Wrong::default();
-        let name = wrong.length("name", &self.name, 1, 200);
+        let name = wrong.line("name", &self.name, 1, 200);
         let contact_email = self.contact_email.trim().to_owned();
         if !is_email(&contact_email) {
             wrong.note("contact_email", "invalid", "this is no e-mail address");

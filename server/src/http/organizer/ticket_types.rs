@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{finish, look, open, unit_price};
+use super::{finish, look, open, room_for_one_more, still_on, unit_price};
 use crate::app::AppState;
 use crate::domain::catalog::type_window;
 use crate::domain::pricing::UnitPrice;
@@ -82,7 +82,7 @@ pub(super) struct TicketTypeFields {
     fee: Option<MoneyJson>,
     tax: Option<TaxJson>,
     /// Makes a quota of this type's own, or changes the capacity of the one it has.
-    #[schema(minimum = 0, maximum = 10_000_000)]
+    #[schema(minimum = 0, maximum = 4_000_000)]
     capacity: Option<i32>,
     /// Draws on an existing quota, which other types may share.
     quota_id: Option<Uuid>,
@@ -136,7 +136,7 @@ pub(super) async fn list(
 #[utoipa::path(
     post, path = "/organizer/events/{event_id}/ticket-types", tag = "organizer", params(("event_id" = Uuid, Path)),
     request_body = TicketTypeFields, security(("bearer" = [])),
-    responses((status = 201, body = TicketTypeJson), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, description = "`invalid_fields`", body = Problem)),
+    responses((status = 201, body = TicketTypeJson), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, description = "`event_canceled`, `too_many`", body = Problem), (status = 422, description = "`invalid_fields`", body = Problem)),
 )]
 pub(super) async fn create(
     State(app): State<AppState>,
@@ -145,6 +145,8 @@ pub(super) async fn create(
     ApiJson(fields): ApiJson<TicketTypeFields>,
 ) -> Result<(StatusCode, Json<TicketTypeJson>), ApiError> {
     let (mut tx, event) = open(&app, &member, event_id).await?;
+    still_on(&event)?;
+    room_for_one_more(ticket_type::of_event(&mut tx, member.organizer_id, event_id).await?.len())?;
     let now = app.clock.now();
     let mut wrong = Wrong::default();
     for (field, missing) in [
@@ -226,7 +228,7 @@ pub(super) async fn create(
     security(("bearer" = [])),
     responses(
         (status = 200, body = TicketTypeJson), (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 409, description = "`capacity_in_use`: more is held and sold", body = Problem),
+        (status = 409, description = "`capacity_in_use`: more is held and sold; `event_canceled`", body = Problem),
         (status = 422, description = "`invalid_fields`", body = Problem),
     ),
 )]
@@ -237,6 +239,7 @@ pub(super) async fn update(
     ApiJson(fields): ApiJson<TicketTypeFields>,
 ) -> Result<Json<TicketTypeJson>, ApiError> {
     let (mut tx, event) = open(&app, &member, event_id).await?;
+    still_on(&event)?;
     let mut of = find(&mut tx, &member, event_id, ticket_type_id).await?;
     let mut wrong = Wrong::default();
     fields.apply(&mut of, &event, &mut wrong);
@@ -291,7 +294,7 @@ pub(super) struct QuotaJson {
 #[schema(example = json!({ "name": "Main hall", "capacity": 800 }))]
 pub(super) struct QuotaFields {
     name: Option<String>,
-    #[schema(minimum = 0, maximum = 10_000_000)]
+    #[schema(minimum = 0, maximum = 4_000_000)]
     capacity: Option<i32>,
 }
 
@@ -325,13 +328,14 @@ pub(super) async fn create_quota(
     ApiJson(fields): ApiJson<QuotaFields>,
 ) -> Result<(StatusCode, Json<QuotaJson>), ApiError> {
     let (mut tx, _) = open(&app, &member, event_id).await?;
+    room_for_one_more(ticket_type::quotas(&mut tx, member.organizer_id, event_id).await?.len())?;
     let mut wrong = Wrong::default();
     if fields.capacity.is_none() {
         wrong.note("capacity", "required", "this field is required");
     }
     let capacity = fields.capacity.unwrap_or_default();
     wrong.within("capacity", capacity, 0, MAX_CAPACITY);
-    let name = wrong.length("name", fields.name.as_deref().unwrap_or_default(), 1, 200);
+    let name = wrong.line("name", fields.name.as_deref().unwrap_or_default(), 1, 200);
     wrong.check()?;
     let quota = Quota { quota_id: app.rng.uuid(&*app.clock), event_id, name, capacity, held: 0, sold: 0 };
     ticket_type::insert_quota(&mut tx, member.organizer_id, &quota, app.clock.now()).await?;
@@ -356,7 +360,7 @@ pub(super) async fn update_quota(
 ) -> Result<Json<QuotaJson>, ApiError> {
     let (mut tx, _) = open(&app, &member, event_id).await?;
     let mut wrong = Wrong::default();
-    let name = fields.name.as_deref().map(|name| wrong.length("name", name, 1, 200));
+    let name = fields.name.as_deref().map(|name| wrong.line("name", name, 1, 200));
     wrong.within("capacity", fields.capacity.unwrap_or_default(), 0, MAX_CAPACITY);
     wrong.check()?;
     let quota = resize(&mut tx, &member, event_id, quota_id, name.as_deref(), fields.capacity).await?;
@@ -364,7 +368,8 @@ pub(super) async fn update_quota(
     Ok(Json(quota_json(quota)))
 }
 
-const MAX_CAPACITY: i32 = 10_000_000;
+/// A gate holds no more tickets.
+const MAX_CAPACITY: i32 = 4_000_000;
 
 async fn resize(
     tx: &mut crate::store::Tx,
@@ -407,13 +412,13 @@ impl TicketTypeFields {
     /// Writes what is given into `of` and checks the whole.
     fn apply(&self, of: &mut TicketType, event: &Event, wrong: &mut Wrong) {
         if let Some(name) = &self.name {
-            of.name = wrong.length("name", name, 1, 200);
+            of.name = wrong.line("name", name, 1, 200);
         }
         if let Some(description) = &self.description {
             of.description = wrong.length("description", description, 0, 2_000);
         }
         if let Some(attention) = &self.attention {
-            let text = attention.as_ref().map(|a| wrong.length("attention", a, 0, 300));
+            let text = attention.as_ref().map(|a| wrong.line("attention", a, 0, 300));
             of.attention = text.filter(|a| !a.is_empty());
         }
         if let Some(price) = &self.price {
@@ -467,6 +472,9 @@ fn check_windows(of: &TicketType, event: &Event, wrong: &mut Wrong) {
         wrong.note("valid_until", "out_of_order", "validity ends after it begins");
     }
     let years = |at: Option<OffsetDateTime>| at.is_none_or(|at| (1970..=2100).contains(&at.year()));
+    if !years(of.sales_from) || !years(of.sales_until) {
+        wrong.note("sales_until", "out_of_range", "between 1970 and 2100");
+    }
     if !years(of.valid_from) || !years(of.valid_until) {
         wrong.note("valid_until", "out_of_range", "between 1970 and 2100");
         return;
@@ -482,7 +490,7 @@ fn check_windows(of: &TicketType, event: &Event, wrong: &mut Wrong) {
     }
 }
 
-fn json(of: TicketType, currency: &str) -> TicketTypeJson {
+pub(super) fn json(of: TicketType, currency: &str) -> TicketTypeJson {
     let total = unit_price(&of).and_then(|u| u.total_minor()).unwrap_or_default();
     TicketTypeJson {
         ticket_type_id: of.ticket_type_id,
@@ -513,6 +521,6 @@ fn json(of: TicketType, currency: &str) -> TicketTypeJson {
     }
 }
 
-fn quota_json(of: Quota) -> QuotaJson {
+pub(super) fn quota_json(of: Quota) -> QuotaJson {
     QuotaJson { quota_id: of.quota_id, name: of.name, capacity: of.capacity, held: of.held, sold: of.sold }
 }
