@@ -216,12 +216,18 @@ impl Organizer {
     /// A device's certificate.
     #[must_use]
     pub fn certificate(&self, device: DeviceId, number: u32, key: &SigningKey) -> Vec<u8> {
+        self.certificate_of(device, number, PublicKey(key.verifying_key().to_bytes()))
+    }
+
+    /// As [`Organizer::certificate`], for a key of which only the public half is known.
+    #[must_use]
+    pub fn certificate_of(&self, device: DeviceId, number: u32, public_key: PublicKey) -> Vec<u8> {
         let certificate = DeviceCertificate {
             organizer: self.header.organizer,
             event: self.header.event,
             device,
             number,
-            public_key: PublicKey(key.verifying_key().to_bytes()),
+            public_key,
             capabilities: vec![Capability::Scan],
             not_after: self.now.secs().plus_secs(7 * DAY_SECS),
             label: format!("Gate {number}"),
