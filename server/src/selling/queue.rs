@@ -16,7 +16,7 @@ pub const BATCH: usize = 32;
 /// Lines of waiting items of type `T`, one line per key, answered with `R` or `E` each.
 #[derive(Debug)]
 pub struct Queue<T, R, E> {
-    lines: Arc<Mutex<HashMap<Uuid, Line<T, R, E>>>>,
+    lines: Lines<T, R, E>,
 }
 
 #[derive(Debug)]
@@ -26,6 +26,7 @@ struct Waiting<T, R, E> {
 }
 
 type Line<T, R, E> = VecDeque<Waiting<T, R, E>>;
+type Lines<T, R, E> = Arc<Mutex<HashMap<Uuid, Line<T, R, E>>>>;
 
 impl<T, R, E> Default for Queue<T, R, E> {
     fn default() -> Self {
@@ -77,7 +78,7 @@ where
 
 /// Leads a line; if its task dies the line is dissolved, and who waits in it is told.
 struct Lead<T, R, E> {
-    lines: Arc<Mutex<HashMap<Uuid, Line<T, R, E>>>>,
+    lines: Lines<T, R, E>,
     key: Uuid,
     closed: bool,
 }
