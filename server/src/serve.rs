@@ -12,6 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::app::AppState;
 use crate::clock::{SharedClock, SharedRng, SystemClock};
 use crate::config::Config;
+use crate::demo;
 use crate::http::{router, serve, tls};
 use crate::jobs;
 use crate::keys::MasterKey;
@@ -98,6 +99,11 @@ async fn start(config: Config) -> anyhow::Result<(Database, AppState, TcpListene
     migrate::run(&database.endpoint).await?;
     let db = Db::connect(&database.endpoint, config.database_connections).await?;
     let app = AppState::new(config, db, database.master_key.clone(), clock, rng).await?;
+    if app.config.dev
+        && let Err(e) = demo::seed(&app, &router::router(app.clone())).await
+    {
+        tracing::warn!("the demo data could not be made: {e:#}");
+    }
     Ok((database, app, listener, tls))
 }
 

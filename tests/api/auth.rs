@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hvflvspot::clock::TestClock;
+use hvflvspot::demo;
 use hvflvspot::store::member::{self, OrgRole};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -784,6 +785,42 @@ async fn neither_the_database_nor_the_log_holds_a_secret_in_the_clear() -> Resul
     for personal in ["ada@example.org", "eve@example.org", "Countess"] {
         assert!(!logged.contains(personal), "{personal} is logged");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_demo_is_made_once_and_again_when_its_event_is_over() -> Result<()> {
+    let clock = clock()?;
+    let server = TestServer::builder().clock(&clock).start().await?;
+    let router = hvflvspot::http::router::router(server.app.clone());
+    for _ in 0..2 {
+        demo::seed(&server.app, &router).await?;
+    }
+    sign_in(&server, demo::ATTENDEE.0, demo::ATTENDEE.1).await?.expect(200)?;
+    let session = sign_in(&server, demo::ORGANIZER.0, demo::ORGANIZER.1).await?.expect(200)?;
+    let token = text(&session, "access_token");
+    let who = server.get_as(token, "/auth/verify").await?.expect(200)?;
+    assert_eq!(who["role"], "organizer");
+    assert_eq!(who["organizers"].as_array().map(Vec::len), Some(1));
+    let profile = server.get_as(token, "/organizer/profile").await?.expect(200)?;
+    assert_eq!((text(&profile, "name"), text(&profile, "status")), ("Demo Organizer", "approved"));
+    let events = async |count: usize| -> Result<String> {
+        let page = server.get_as(token, "/organizer/events").await?.expect(200)?;
+        let items = page["items"].as_array().context("a page has items")?;
+        assert_eq!(items.len(), count, "{page}");
+        assert!(items.iter().all(|event| event["status"] == "published"), "{page}");
+        Ok(text(&items[0], "event_id").to_owned())
+    };
+    let base = format!("/organizer/events/{}", events(1).await?);
+    for (part, count) in [("ticket-types", 2), ("lists", 1), ("gates", 2), ("stewards", 1)] {
+        let list = server.get_as(token, &format!("{base}/{part}")).await?.expect(200)?;
+        assert_eq!(list.as_array().map(Vec::len), Some(count), "{part}: {list}");
+    }
+    // Less than a day to go.
+    let mut db = server.db.owner().await?;
+    db.execute("update events set ends_at = starts_at + interval '1 hour'").await?;
+    demo::seed(&server.app, &router).await?;
+    events(2).await?;
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 //! Accounts at GoTrue's paths, so that supabase-js signs in here as it would there
-//! (docs/decisions/0007-accounts.md). Errors take GoTrue's form (`http::error`), unknown fields are
+//! (docs/decisions/0007-accounts-at-gotrues-paths.md). Errors take GoTrue's form (`http::error`), unknown fields are
 //! tolerated, and an answer never tells whether an address has an account, unless new addresses count as
 //! confirmed at once: then signing up has to tell.
 
