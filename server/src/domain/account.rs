@@ -73,9 +73,7 @@ impl Email {
             return Err(EmailError::TooLong);
         }
         let (local, domain) = text.rsplit_once('@').ok_or(EmailError::Form)?;
-        let plain = |c: char| {
-            !c.is_whitespace() && !c.is_control() && !matches!(c, '@' | '<' | '>' | ',' | ';' | '"')
-        };
+        let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"@<>(),:;\\\"[]".contains(c);
         let label = |label: &str| {
             !label.is_empty()
                 && label.len() <= 63
@@ -221,6 +219,9 @@ mod tests {
             "a@-b.de",
             "a@b_c.de",
             "a,b@c.de",
+            "a(b)@c.de",
+            "a:b@c.de",
+            "a\\b@c.de",
             &format!("{local}@b.de"),
         ] {
             assert_eq!(Email::parse(bad), Err(EmailError::Form), "{bad:?}");

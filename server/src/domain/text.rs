@@ -2,6 +2,8 @@
 
 use rand::Rng;
 
+use super::account::Email;
+
 /// The longest slug.
 pub const MAX_SLUG: usize = 80;
 
@@ -36,18 +38,10 @@ pub fn slug_of<R: Rng + ?Sized>(title: &str, rng: &mut R) -> String {
     slug
 }
 
-/// True for what a mail server may be asked to deliver to: one @, no spaces or control characters, a dot
-/// in the domain, at most 254 characters. Whether it exists only a mail can tell.
+/// True for what an account's address may be, without spaces around it.
 #[must_use]
 pub fn is_email(text: &str) -> bool {
-    let Some((local, domain)) = text.rsplit_once('@') else { return false };
-    !local.is_empty()
-        && text.len() <= 254
-        && local.len() <= 64
-        && !local.contains('@')
-        && domain.contains('.')
-        && domain.split('.').all(|label| !label.is_empty())
-        && text.chars().all(|c| !c.is_whitespace() && !c.is_control() && !"<>(),;:\\\"[]".contains(c))
+    Email::parse(text).is_ok() && text.trim() == text
 }
 
 /// True if the text has the form of an IANA zone name ("Europe/Berlin", "UTC"). Whether it exists is

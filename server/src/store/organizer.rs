@@ -201,19 +201,3 @@ pub async fn submit(
     .await?;
     Ok(done.rows_affected() == 1)
 }
-
-/// Raises a mere user to organizer; leaves the others what they are. Under the user's context.
-pub async fn make_user_organizer(
-    conn: &mut PgConnection,
-    user_id: Uuid,
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "update users set role = 'organizer', updated_at = $2 where id = $1 and role = 'user'",
-        user_id,
-        now,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}

@@ -19,7 +19,7 @@ use crate::selling::keys;
 use crate::store::directory::{self, Place};
 use crate::store::member::{self, OrgRole};
 use crate::store::organizer::{self, Organizer};
-use crate::store::search;
+use crate::store::{search, users};
 
 /// An organizer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -134,7 +134,7 @@ pub(super) async fn put(
     // The account's own row is the user's, not the organizer's: a transaction of its own. Repeated with each
     // change, for a crash may have come before it.
     let mut tx = app.db.user(user.user_id).await?;
-    organizer::make_user_organizer(&mut tx, user.user_id, now).await?;
+    users::make_organizer(&mut tx, user.user_id, now).await?;
     tx.commit().await?;
     let stored = stored.ok_or_else(|| ApiError::not_found("organizer"))?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
