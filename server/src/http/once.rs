@@ -12,18 +12,17 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use shared::bytes::sha256;
-use time::Duration;
 use uuid::Uuid;
 
 use super::auth::Caller;
 use super::edge::carried;
 use super::error::ApiError;
 use crate::app::AppState;
-use crate::store::idempotency::{self, Claim, Key};
+use crate::selling::once as keys;
+use crate::store::idempotency::{self, Answered, Claim, Key};
 
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-const LEASE: Duration = Duration::seconds(60);
 const PURPOSE: &str = "idempotency_keys/answer";
 
 /// What a run is told.
@@ -74,11 +73,7 @@ where
         scope_hash: scope(caller, route, &text),
         body_hash: sha256(b"hvflvspot/idempotency-body/v1\0", &[body]).0,
     };
-    let now = app.clock.now();
-    let mut tx = app.db.tenant(organizer_id).await?;
-    let claim = idempotency::claim(&mut tx, &key, fresh, now, now + LEASE).await?;
-    tx.commit().await?;
-    match claim {
+    match keys::claim(app, key, fresh).await? {
         Claim::Run { resource_id, again } => {
             let state = app.clone();
             let work = carried(async move {
@@ -106,15 +101,15 @@ async fn keep(app: &AppState, key: &Key, response: Response) -> Result<Response,
     let bytes = to_bytes(body, usize::MAX).await.map_err(ApiError::internal)?;
     let status = parts.status;
     let not_now = status.is_server_error() || parts.headers.contains_key("retry-after");
-    let mut tx = app.db.tenant(key.organizer_id).await?;
     if not_now {
+        let mut tx = app.db.tenant(key.organizer_id).await?;
         idempotency::give_back(&mut tx, key, app.clock.now()).await?;
+        tx.commit().await?;
     } else {
-        let sealed = app.master_key.seal(PURPOSE, &bytes, &app.rng);
-        let code = i16::try_from(status.as_u16()).expect("a status has three digits");
-        idempotency::answer(&mut tx, key, code, &sealed).await?;
+        let answer_sealed = app.master_key.seal(PURPOSE, &bytes, &app.rng);
+        let status = i16::try_from(status.as_u16()).expect("a status has three digits");
+        keys::answer(app, Answered { key: *key, status, answer_sealed }).await?;
     }
-    tx.commit().await?;
     parts.headers.remove(axum::http::header::CONTENT_LENGTH);
     Ok(Response::from_parts(parts, bytes.into()))
 }

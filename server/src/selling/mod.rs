@@ -5,6 +5,7 @@
 pub mod catalog;
 pub mod issue;
 pub mod keys;
+pub mod once;
 pub mod pay;
 pub mod purchase;
 pub mod queue;
@@ -30,6 +31,7 @@ pub struct Selling {
     pub keys: keys::Cache,
     pub(crate) holds: purchase::HoldQueue,
     pub(crate) issues: issue::IssueQueue,
+    pub(crate) once: once::Keys,
     /// Work that goes on when its request goes away; waited for at a stop.
     pub tasks: TaskTracker,
 }
@@ -83,6 +85,7 @@ impl Selling {
             keys: keys::Cache::default(),
             holds: purchase::HoldQueue::default(),
             issues: issue::IssueQueue::default(),
+            once: once::Keys::default(),
             tasks: TaskTracker::new(),
         }
     }

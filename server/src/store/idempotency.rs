@@ -26,32 +26,56 @@ pub struct Key {
     pub body_hash: [u8; 32],
 }
 
-/// Claims the key until `leased_until`; `resource_id` is used if the key is new. Commit before running.
+/// A key to be claimed; `resource_id` is used if the key is new.
+#[derive(Debug, Clone, Copy)]
+pub struct Claiming {
+    pub key: Key,
+    pub resource_id: Uuid,
+}
+
+/// Claims keys of one organizer until `leased_until`, several in one statement. Commit before running. The
+/// same key twice among them is an error: try each alone then.
 pub async fn claim(
     conn: &mut PgConnection,
-    key: &Key,
-    resource_id: Uuid,
+    organizer_id: Uuid,
+    wanted: &[Claiming],
     now: OffsetDateTime,
     leased_until: OffsetDateTime,
-) -> Result<Claim, sqlx::Error> {
+) -> Result<Vec<Claim>, sqlx::Error> {
+    let scopes: Vec<Vec<u8>> = wanted.iter().map(|w| w.key.scope_hash.to_vec()).collect();
+    let bodies: Vec<Vec<u8>> = wanted.iter().map(|w| w.key.body_hash.to_vec()).collect();
+    let ids: Vec<Uuid> = wanted.iter().map(|w| w.resource_id).collect();
     let ours = sqlx::query!(
         r#"insert into idempotency_keys as k (organizer_id, scope_hash, body_hash, resource_id, leased_until, created_at)
-           values ($1, $2, $3, $4, $5, $6)
+           select $1, a.scope_hash, a.body_hash, a.resource_id, $5, $6
+             from unnest($2::bytea[], $3::bytea[], $4::uuid[]) as a(scope_hash, body_hash, resource_id)
+            order by a.scope_hash
            on conflict (organizer_id, scope_hash) do update set leased_until = excluded.leased_until
             where k.body_hash = excluded.body_hash and k.leased_until <= $6
-           returning resource_id"#,
-        key.organizer_id,
-        &key.scope_hash,
-        &key.body_hash,
-        resource_id,
+           returning scope_hash, resource_id"#,
+        organizer_id,
+        &scopes,
+        &bodies,
+        &ids,
         leased_until,
         now,
     )
-    .fetch_optional(&mut *conn)
+    .fetch_all(&mut *conn)
     .await?;
-    if let Some(row) = ours {
-        return Ok(Claim::Run { resource_id: row.resource_id, again: row.resource_id != resource_id });
+    let mut claims = Vec::with_capacity(wanted.len());
+    for want in wanted {
+        claims.push(match ours.iter().find(|row| row.scope_hash == want.key.scope_hash) {
+            Some(row) => {
+                Claim::Run { resource_id: row.resource_id, again: row.resource_id != want.resource_id }
+            }
+            None => known(conn, &want.key).await?,
+        });
     }
+    Ok(claims)
+}
+
+/// What a key says that is not ours to run.
+async fn known(conn: &mut PgConnection, key: &Key) -> Result<Claim, sqlx::Error> {
     let row = sqlx::query!(
         "select body_hash, status, answer_sealed from idempotency_keys where organizer_id = $1 and scope_hash = $2",
         key.organizer_id,
@@ -66,20 +90,31 @@ pub async fn claim(
     })
 }
 
-/// Stores the answer. A later one for the same key is ignored.
+/// An answer to be stored.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    pub key: Key,
+    pub status: i16,
+    pub answer_sealed: Vec<u8>,
+}
+
+/// Stores answers for keys of one organizer, several in one statement. A second answer for a key is ignored.
 pub async fn answer(
     conn: &mut PgConnection,
-    key: &Key,
-    status: i16,
-    answer_sealed: &[u8],
+    organizer_id: Uuid,
+    answers: &[Answered],
 ) -> Result<(), sqlx::Error> {
+    let scopes: Vec<Vec<u8>> = answers.iter().map(|a| a.key.scope_hash.to_vec()).collect();
+    let statuses: Vec<i16> = answers.iter().map(|a| a.status).collect();
+    let sealed: Vec<Vec<u8>> = answers.iter().map(|a| a.answer_sealed.clone()).collect();
     sqlx::query!(
-        "update idempotency_keys set leased_until = null, status = $3, answer_sealed = $4
-          where organizer_id = $1 and scope_hash = $2 and leased_until is not null",
-        key.organizer_id,
-        &key.scope_hash,
-        status,
-        answer_sealed,
+        "update idempotency_keys k set leased_until = null, status = a.status, answer_sealed = a.sealed
+           from unnest($2::bytea[], $3::smallint[], $4::bytea[]) as a(scope_hash, status, sealed)
+          where k.organizer_id = $1 and k.scope_hash = a.scope_hash and k.leased_until is not null",
+        organizer_id,
+        &scopes,
+        &statuses,
+        &sealed,
     )
     .execute(conn)
     .await?;
