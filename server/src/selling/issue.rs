@@ -109,7 +109,10 @@ fn new_issue(app: &AppState, order: &IssueOrder) -> NewIssue {
         not_before: lot.window.not_before,
         expires_at: lot.window.expires_at,
     };
-    let tickets = order.lots.iter().flat_map(|lot| (0..lot.quantity).map(move |_| ticket(lot))).collect();
+    let mut tickets: Vec<NewTicket> =
+        order.lots.iter().flat_map(|lot| (0..lot.quantity).map(move |_| ticket(lot))).collect();
+    // As they are read back.
+    tickets.sort_by_key(|t| (t.type_no, t.ticket_id));
     NewIssue {
         booking_id,
         transaction_id: order.paid.as_ref().map(|p| p.transaction_id),

@@ -14,9 +14,8 @@ async fn storm(stage: &Stage) -> Result<(usize, usize)> {
     let mut buyers = JoinSet::new();
     for _ in 0..BUYERS {
         let order = stage.order(1, Some("tok_always_succeeds"));
-        // A client of its own has connections of its own.
-        let request =
-            reqwest::Client::new().post(format!("{}/tickets/purchase", stage.server.url)).json(&order);
+        // HTTP/1: each request in flight has a connection of its own.
+        let request = stage.server.request(reqwest::Method::POST, "/tickets/purchase").json(&order);
         buyers.spawn(support::server::send(request));
     }
     let (mut bought, mut sold_out) = (0, 0);
