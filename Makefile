@@ -33,11 +33,10 @@ lint: ## formatting, lints, and that .sqlx is what the migrations and queries sa
 test: ## everything a change needs: lints and all tests, on a real PostgreSQL that it starts itself
 	@scripts/setup test
 	@$(MAKE) --no-print-directory lint
+	cargo build --workspace --bins
 	cargo nextest run --workspace
 
-test-all: ## adds the long runs: the crash test's full length, the storm, the tour
-	@scripts/setup test
-	cargo nextest run --workspace --profile all --run-ignored only
+test-all: test ## adds the tour, performed against a server of its own on a fresh data folder
 	@scripts/run --once
 
 bench: ## every bench beside its floor, release build
