@@ -225,6 +225,20 @@ pub fn same_keys(a: &KeyList, b: &KeyList) -> bool {
     a.organizer == b.organizer && a.ticket_keys == b.ticket_keys && a.revoked_devices == b.revoked_devices
 }
 
+/// The same seconds in as few gaps as possible, sorted.
+#[must_use]
+pub fn merge_gaps(mut gaps: Vec<Gap>) -> Vec<Gap> {
+    gaps.sort_by_key(|gap| (gap.from, gap.to));
+    let mut merged: Vec<Gap> = Vec::with_capacity(gaps.len());
+    for gap in gaps {
+        match merged.last_mut() {
+            Some(last) if gap.from <= last.to.plus_secs(1) => last.to = last.to.max(gap.to),
+            _ => merged.push(gap),
+        }
+    }
+    merged
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,5 +341,15 @@ mod tests {
         assert_eq!(tickets, 3);
         assert_eq!(hashes, buckets::hash_all(buckets::split(&all)));
         assert_eq!(hashes_from_bytes(&hashes_to_bytes(&hashes)), Some(hashes));
+    }
+
+    #[test]
+    fn gaps_that_touch_become_one() {
+        let gap = |from, to| Gap { from: UnixSecs(from), to: UnixSecs(to) };
+        assert_eq!(merge_gaps(vec![]), vec![]);
+        assert_eq!(
+            merge_gaps(vec![gap(50, 60), gap(10, 20), gap(21, 25), gap(12, 15), gap(27, 30), gap(55, 70)]),
+            vec![gap(10, 25), gap(27, 30), gap(50, 70)]
+        );
     }
 }

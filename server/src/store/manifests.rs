@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::devices::{corrupt, number};
-use crate::domain::manifest::{Cause, DatabaseId, Lineage, NewLineage, Standing};
+use crate::domain::manifest::{Cause, DatabaseId, Lineage, NewLineage, Standing, merge_gaps};
 use crate::domain::ticket;
 use shared::manifest::docs::LogPlace;
 
@@ -128,7 +128,7 @@ pub async fn begin_lineage(
     Ok(())
 }
 
-/// The losses of the past, sorted.
+/// The losses of the past, sorted and merged, so that repeated scares do not lengthen every header.
 pub async fn gaps(conn: &mut PgConnection, organizer: Uuid, event: Uuid) -> Result<Vec<Gap>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"select gap_from as "gap_from!", gap_to as "gap_to!" from manifest_epochs
@@ -138,7 +138,8 @@ pub async fn gaps(conn: &mut PgConnection, organizer: Uuid, event: Uuid) -> Resu
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|r| Gap { from: r.gap_from.into(), to: r.gap_to.into() }).collect())
+    let gaps = rows.into_iter().map(|r| Gap { from: r.gap_from.into(), to: r.gap_to.into() }).collect();
+    Ok(merge_gaps(gaps))
 }
 
 /// The newest header as it is served.
