@@ -318,3 +318,45 @@ async fn an_administrator_is_made_beside_a_running_server_and_signs_in() -> Resu
     assert!(server.stop().await?.success());
     Ok(())
 }
+
+/// Waits until no connection of this database but `conn` is inside a transaction.
+async fn nobody_is_inside(conn: &mut PgConnection) -> Result<()> {
+    let left = async {
+        loop {
+            let inside: i64 = sqlx::query_scalar(
+                "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+                    and state like 'idle in transaction%'",
+            )
+            .fetch_one(&mut *conn)
+            .await?;
+            if inside == 0 {
+                return anyhow::Ok(());
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), left).await.context("a connection is still inside")?
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_goes_away_while_a_transaction_begins_leaves_no_connection_inside_one() -> Result<()> {
+    let test = TestDb::new().await?;
+    let db = test.connect().await?;
+    let mut conn = test.superuser().await?;
+    let mut went = 0;
+    for moments in 0..300 {
+        let leaves = async {
+            for _ in 0..moments * 4 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = leaves => went += 1,
+            begun = db.platform() => drop(begun?),
+        }
+        nobody_is_inside(&mut conn).await.with_context(|| format!("after {moments} moments"))?;
+    }
+    anyhow::ensure!(went > 10, "nobody went away in time");
+    Ok(())
+}

@@ -184,7 +184,12 @@ async fn begin_as(pool: &PgPool, begin: &str, context: Context<'_>) -> Result<Tx
         quoted(context.user),
         context.admin,
     );
-    pool.begin_with(AssertSqlSafe(statement)).await
+    // In a task of its own, because a caller may go away at any await (a client hangs up) and sqlx 0.9 counts a
+    // transaction only once BEGIN was answered: dropped in between, the connection would go back into the pool with
+    // a transaction open. The task ends the beginning, and then drops the transaction, which rolls it back.
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin_with(AssertSqlSafe(statement)).await });
+    begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 /// True if `error` is a unique violation of a constraint whose name starts with `prefix`.
