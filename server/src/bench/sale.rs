@@ -24,7 +24,7 @@ const BUYERS: usize = 32;
 /// If a sale fails, one too many is sold, or the ledger does not balance.
 pub async fn run(report: Report, seconds: u64) -> Result<()> {
     let span = Duration::from_secs(seconds);
-    let site = Site::open("Sale", 10_000_000).await?;
+    let site = Site::open("Sale", 4_000_000).await?;
     let pool = PgPoolOptions::new()
         .max_connections(u32::try_from(BUYERS)?)
         .min_connections(u32::try_from(BUYERS)?)
