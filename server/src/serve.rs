@@ -43,9 +43,12 @@ impl Database {
         let cluster = Cluster::start(Settings {
             data_dir: config.data_dir.clone(),
             pg_bin: config.pg_bin.clone(),
-            // Both pools, migrations, backups, and somebody's psql.
-            max_connections: config.database_connections + config.database_connections.div_ceil(4) + 15,
-            options: Vec::new(),
+            // Both pools, migrations, backups, and somebody's psql; never fewer than PostgreSQL's own default.
+            max_connections: (config.database_connections + config.database_connections.div_ceil(4) + 15)
+                .max(100),
+            // A plan that was made while a table was empty serves badly until the table is analysed: a rush on a
+            // new installation cannot wait a minute for that.
+            options: vec!["autovacuum_naptime=10s".to_owned()],
             dies_with_us: true,
         })
         .await?;

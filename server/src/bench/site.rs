@@ -85,8 +85,6 @@ impl Server {
             ("listen", "127.0.0.1:0".to_owned()),
             ("dev", "true".to_owned()),
             ("gateway.latency_ms", "0".to_owned()),
-            // Room in the private cluster for the 32 connections of a floor beside the app's.
-            ("database_connections", "100".to_owned()),
             ("auth.logins_per_minute", "1000".to_owned()),
         ];
         let config = config::load(None, [], &settings)?.config;

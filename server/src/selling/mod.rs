@@ -79,12 +79,14 @@ impl Selling {
         });
         let latency = Duration::from_millis(gateway.latency_ms);
         let simulated = Simulated::new(seed, gateway.success_rate, latency);
+        // Both move the same counters.
+        let turns = queue::Turns::default();
         Self {
             providers: Providers::new(vec![Arc::new(simulated)]),
             catalog: catalog::Cache::default(),
             keys: keys::Cache::default(),
-            holds: purchase::HoldQueue::default(),
-            issues: issue::IssueQueue::default(),
+            holds: purchase::HoldQueue::taking_turns(turns.clone()),
+            issues: issue::IssueQueue::taking_turns(turns),
             once: once::Keys::default(),
             tasks: TaskTracker::new(),
         }

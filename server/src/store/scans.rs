@@ -1,5 +1,7 @@
 //! The log: storing authentic entries once, acknowledging, relaying runs, and reading back what folds.
 
+use std::collections::BTreeSet;
+
 use shared::admission::history::Record;
 use shared::bytes::{Hash32, Signature64};
 use shared::ids::{DeviceId, EventId, ListId, TicketId};
@@ -373,8 +375,12 @@ pub async fn runs_after(
         r#"select r.ord as "ord!", s.seq, s.entry_hash, s.entry
              from unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[]) with ordinality
                   as r (device_id, log_no, first_seq, last_seq, ord)
-             join scans s on s.organizer_id = $1 and s.device_id = r.device_id and s.log_no = r.log_no
-                         and s.seq between r.first_seq and r.last_seq
+            cross join lateral (
+              select seq, entry_hash, entry from scans
+               where organizer_id = $1 and device_id = r.device_id and log_no = r.log_no
+                 and seq between r.first_seq and r.last_seq
+              offset 0 -- run by run, by the key
+            ) s
             order by r.ord, s.seq desc"#,
         organizer,
         &devices,
@@ -436,14 +442,15 @@ pub async fn records_of(
     event: Uuid,
     pairs: &[Pair],
 ) -> Result<Vec<Record>, sqlx::Error> {
-    let lists: Vec<Uuid> = pairs.iter().map(|(l, _)| l.0).collect();
-    let tickets: Vec<Uuid> = pairs.iter().map(|(_, t)| t.0).collect();
+    let wanted: BTreeSet<Pair> = pairs.iter().copied().collect();
+    let lists: BTreeSet<Uuid> = pairs.iter().map(|(l, _)| l.0).collect();
+    let tickets: BTreeSet<Uuid> = pairs.iter().map(|(_, t)| t.0).collect();
+    // By sets and not by a join with the pairs: a planner that takes a young table for empty would walk all
+    // of the event's scans for each of them. What the sets find beyond the pairs is dropped below.
     let rows = sqlx::query!(
         r#"with own as (
-             select s.device_id, s.log_no, s.seq, s.entry_hash, s.entry
-               from unnest($3::uuid[], $4::uuid[]) as p (list_id, ticket_id)
-               join scans s on s.organizer_id = $1 and s.event_id = $2 and s.ticket_id = p.ticket_id
-                           and s.list_id = p.list_id and s.kind <> 2
+             select device_id, log_no, seq, entry_hash, entry from scans
+              where organizer_id = $1 and event_id = $2 and ticket_id = any($4) and list_id = any($3) and kind <> 2
            )
            select entry_hash as "entry_hash!", entry as "entry!" from own
            union
@@ -453,14 +460,19 @@ pub async fn records_of(
                          and u.target_log_no = own.log_no and u.target_seq = own.seq"#,
         organizer,
         event,
-        &lists,
-        &tickets,
+        &lists.into_iter().collect::<Vec<_>>(),
+        &tickets.into_iter().collect::<Vec<_>>(),
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter()
-        .map(|r| Ok(Record::of(&decode(&r.entry)?, hash(&r.entry_hash, "scans.entry_hash")?)))
-        .collect()
+    let mut records = Vec::with_capacity(rows.len());
+    for row in rows {
+        let record = Record::of(&decode(&row.entry)?, hash(&row.entry_hash, "scans.entry_hash")?);
+        if record.folds_into().is_none_or(|pair| wanted.contains(&pair)) {
+            records.push(record);
+        }
+    }
+    Ok(records)
 }
 
 /// Which histories the entries at these places belong to.
@@ -613,8 +625,12 @@ pub async fn records_after(
     let rows = sqlx::query!(
         r#"select s.entry_hash, s.entry
              from scan_runs r
-             join scans s on s.organizer_id = $1 and s.device_id = r.device_id and s.log_no = r.log_no
-                         and s.seq between r.first_seq and r.last_seq
+            cross join lateral (
+              select entry_hash, entry from scans
+               where organizer_id = $1 and device_id = r.device_id and log_no = r.log_no
+                 and seq between r.first_seq and r.last_seq
+              offset 0 -- run by run, by the key
+            ) s
             where r.organizer_id = $1 and r.event_id = $2 and r.scan_seq > $3"#,
         organizer,
         event,
