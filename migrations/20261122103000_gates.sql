@@ -96,6 +96,7 @@ create table device_logs (
   received int8multirange not null,
   primary key (organizer_id, device_id, log_no)
 );
+create index device_logs_event on device_logs (organizer_id, event_id);
 call tenant_table('device_logs');
 
 -- Manifest ---------------------------------------------------------------------------------------
@@ -179,7 +180,6 @@ create table scans (
 );
 create index scans_ticket on scans (organizer_id, event_id, ticket_id, list_id) where ticket_id is not null and kind <> 2;
 create index scans_target on scans (organizer_id, target_device_id, target_log_no, target_seq) where target_device_id is not null;
-create index scans_event on scans (organizer_id, event_id);
 call tenant_table('scans', append_only => true);
 
 -- What an entry newly knew of other logs (the changes of its seen vector): proves whether a second gate

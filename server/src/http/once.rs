@@ -48,14 +48,23 @@ impl Answer {
     }
 }
 
+/// Where a key is valid, beside the caller.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'r> {
+    pub organizer_id: Uuid,
+    /// In whose line the key waits to be claimed and answered: the event's, if the request sells there, so that
+    /// both go along with the sale; else the organizer's.
+    pub line: Uuid,
+    /// The route and its object, as `POST /bookings/…/cancel`.
+    pub route: &'r str,
+}
+
 /// Runs `run` once per key; without the header, once per call. The work goes on if the client goes away.
-/// `route` names the route and the object, as `POST /bookings/…/cancel`.
 pub async fn once<F, R>(
     app: &AppState,
     caller: &Caller,
     headers: &HeaderMap,
-    organizer_id: Uuid,
-    route: &str,
+    scope: Scope<'_>,
     body: &[u8],
     run: F,
 ) -> Result<Response, ApiError>
@@ -69,16 +78,17 @@ where
         return app.selling.tasks.spawn(work).await.map_err(ApiError::internal);
     };
     let key = Key {
-        organizer_id,
-        scope_hash: scope(caller, route, &text),
+        organizer_id: scope.organizer_id,
+        scope_hash: scope_hash(caller, scope.route, &text),
         body_hash: sha256(b"hvflvspot/idempotency-body/v1\0", &[body]).0,
     };
-    match keys::claim(app, key, fresh).await? {
+    let line = scope.line;
+    match keys::claim(app, line, key, fresh).await? {
         Claim::Run { resource_id, again } => {
             let state = app.clone();
             let work = carried(async move {
                 let response = reply(run(Turn { resource_id, again }).await);
-                keep(&state, &key, response).await
+                keep(&state, line, &key, response).await
             });
             app.selling.tasks.spawn(work).await.map_err(ApiError::internal)?
         }
@@ -96,7 +106,7 @@ where
 }
 
 /// Stores the answer under the key, unless it only says "not now": then the key is free again.
-async fn keep(app: &AppState, key: &Key, response: Response) -> Result<Response, ApiError> {
+async fn keep(app: &AppState, line: Uuid, key: &Key, response: Response) -> Result<Response, ApiError> {
     let (mut parts, body) = response.into_parts();
     let bytes = to_bytes(body, usize::MAX).await.map_err(ApiError::internal)?;
     let status = parts.status;
@@ -108,7 +118,7 @@ async fn keep(app: &AppState, key: &Key, response: Response) -> Result<Response,
     } else {
         let answer_sealed = app.master_key.seal(PURPOSE, &bytes, &app.rng);
         let status = i16::try_from(status.as_u16()).expect("a status has three digits");
-        keys::answer(app, Answered { key: *key, status, answer_sealed }).await?;
+        keys::answer(app, line, Answered { key: *key, status, answer_sealed }).await?;
     }
     parts.headers.remove(axum::http::header::CONTENT_LENGTH);
     Ok(Response::from_parts(parts, bytes.into()))
@@ -154,7 +164,7 @@ fn key_text(headers: &HeaderMap, caller: &Caller) -> Result<Option<String>, ApiE
     Ok(Some(text.to_owned()))
 }
 
-fn scope(caller: &Caller, route: &str, key: &str) -> [u8; 32] {
+fn scope_hash(caller: &Caller, route: &str, key: &str) -> [u8; 32] {
     let who: Vec<u8> = match caller {
         Caller::Anonymous => b"anonymous".to_vec(),
         Caller::User(user) => user.user_id.as_bytes().to_vec(),

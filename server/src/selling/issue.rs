@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::queue::Queue;
+use super::rush::{self, Done, Step};
 use super::{Actor, StepError, keys};
 use crate::app::AppState;
 use crate::domain::keys::Purpose;
@@ -57,46 +58,61 @@ pub struct IssuedTicket {
 /// `None`: the booking was not held any more, or its payment not pending.
 pub type Issued = Option<Vec<IssuedTicket>>;
 
-pub(crate) type IssueQueue = Queue<Arc<IssueOrder>, Issued, StepError>;
-
 /// Issues a booking, together with others of its event that wait.
 ///
 /// # Errors
 /// [`StepError`]; nothing was issued then.
 pub async fn issue(app: &AppState, order: IssueOrder) -> Result<Issued, StepError> {
-    let (state, event_id) = (app.clone(), order.event_id);
-    let work = move |orders| issue_batch(state.clone(), orders);
-    let answer = app.selling.issues.submit(&app.selling.tasks, event_id, Arc::new(order), work).await;
-    answer.ok_or(StepError::Died)?
+    match rush::submit(app, order.event_id, Step::Issue(Arc::new(order))).await? {
+        Done::Issued(issued) => Ok(issued),
+        _ => Err(StepError::Died),
+    }
 }
 
-async fn issue_batch(app: AppState, orders: Vec<Arc<IssueOrder>>) -> Result<Vec<Issued>, StepError> {
-    let Some(first) = orders.first() else { return Ok(Vec::new()) };
-    let (organizer_id, event_id) = (first.organizer_id, first.event_id);
-    let opened =
-        keys::opened(&app, organizer_id, Purpose::Ticket, Some(event_id)).await.map_err(StepError::Key)?;
-    let (key, _) = opened.active().ok_or_else(|| StepError::Key(anyhow::anyhow!("none is active")))?;
-    let kid = key.kid;
-    let issues: Vec<NewIssue> = orders.iter().map(|order| new_issue(&app, order)).collect();
+/// Bookings about to be issued, and the key that will sign their codes.
+pub(super) struct Prepared {
+    kid: Kid,
+    issues: Vec<NewIssue>,
+}
 
-    let mut tx = app.db.tenant(organizer_id).await?;
-    let done = issue::issue(&mut tx, organizer_id, event_id, &kid.0, &issues, app.clock.now()).await?;
+/// What issuing needs beside the transaction. `None` if there is nothing to issue.
+pub(super) async fn prepare(
+    app: &AppState,
+    organizer_id: Uuid,
+    event_id: Uuid,
+    orders: &[Arc<IssueOrder>],
+) -> Result<Option<Prepared>, StepError> {
+    if orders.is_empty() {
+        return Ok(None);
+    }
+    let opened =
+        keys::opened(app, organizer_id, Purpose::Ticket, Some(event_id)).await.map_err(StepError::Key)?;
+    let (key, _) = opened.active().ok_or_else(|| StepError::Key(anyhow::anyhow!("none is active")))?;
+    let issues = orders.iter().map(|order| new_issue(app, order)).collect();
+    Ok(Some(Prepared { kid: key.kid, issues }))
+}
+
+/// Issues; the transaction's last statements. Also says whether gates have something to learn.
+pub(super) async fn issue_all(
+    app: &AppState,
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    event_id: Uuid,
+    Prepared { kid, issues }: Prepared,
+) -> Result<(Vec<Issued>, bool), StepError> {
+    let done = issue::issue(conn, organizer_id, event_id, &kid.0, &issues, app.clock.now()).await?;
     let ours = |i: &&NewIssue| done.bookings.contains(&i.booking_id);
     let changed: Vec<ChangedTicket> =
         issues.iter().filter(ours).flat_map(|i| &i.tickets).map(as_changed).collect();
     if !changed.is_empty() {
         // The last statement: see `change`.
         let rows = manifest_rows(&changed);
-        change::record(&mut tx, organizer_id, event_id, &rows, Some(done.issued_at)).await?;
-    }
-    tx.commit().await?;
-    if !changed.is_empty() {
-        app.news.publish(event_id);
+        change::record(conn, organizer_id, event_id, &rows, Some(done.issued_at)).await?;
     }
     let answer = |i: &NewIssue| {
         ours(&i).then(|| i.tickets.iter().map(|t| as_issued(t, kid, done.issued_at)).collect())
     };
-    Ok(issues.iter().map(answer).collect())
+    Ok((issues.iter().map(answer).collect(), !changed.is_empty()))
 }
 
 fn new_issue(app: &AppState, order: &IssueOrder) -> NewIssue {

@@ -10,6 +10,7 @@ pub mod pay;
 pub mod purchase;
 pub mod queue;
 pub mod refund;
+mod rush;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,9 +30,7 @@ pub struct Selling {
     pub providers: Providers,
     pub catalog: catalog::Cache,
     pub keys: keys::Cache,
-    pub(crate) holds: purchase::HoldQueue,
-    pub(crate) issues: issue::IssueQueue,
-    pub(crate) once: once::Keys,
+    pub(crate) line: rush::Line,
     /// Work that goes on when its request goes away; waited for at a stop.
     pub tasks: TaskTracker,
 }
@@ -79,15 +78,11 @@ impl Selling {
         });
         let latency = Duration::from_millis(gateway.latency_ms);
         let simulated = Simulated::new(seed, gateway.success_rate, latency);
-        // Both move the same counters.
-        let turns = queue::Turns::default();
         Self {
             providers: Providers::new(vec![Arc::new(simulated)]),
             catalog: catalog::Cache::default(),
             keys: keys::Cache::default(),
-            holds: purchase::HoldQueue::taking_turns(turns.clone()),
-            issues: issue::IssueQueue::taking_turns(turns),
-            once: once::Keys::default(),
+            line: rush::Line::default(),
             tasks: TaskTracker::new(),
         }
     }

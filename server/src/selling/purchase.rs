@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::issue::{self, IssueOrder, IssuedTicket, Lot};
 use super::pay::{self, Payment, Settled};
-use super::queue::Queue;
+use super::rush::{self, Done, Step};
 use super::{Actor, StepError, catalog};
 use crate::app::AppState;
 use crate::domain::catalog::{NotOnSale, Quote, SaleEvent, Wish};
@@ -81,7 +82,7 @@ impl From<sqlx::Error> for PurchaseError {
 
 #[derive(Debug, Clone)]
 pub(crate) struct HoldOrder {
-    organizer_id: Uuid,
+    pub(super) organizer_id: Uuid,
     event_id: Uuid,
     version: i64,
     hold: NewHold,
@@ -94,8 +95,6 @@ pub(crate) enum HoldAnswer {
     /// Which line does not fit.
     Short(usize),
 }
-
-pub(crate) type HoldQueue = Queue<Arc<HoldOrder>, HoldAnswer, StepError>;
 
 /// Buys. The booking's id is the caller's: who repeats a purchase after a crash looks for it first.
 ///
@@ -237,29 +236,32 @@ async fn hold_it(app: &AppState, event: &SaleEvent, hold: NewHold) -> Result<Hol
         version: event.version,
         hold,
     });
-    let state = app.clone();
-    let work = move |orders| hold_batch(state.clone(), orders);
-    let answer = app.selling.holds.submit(&app.selling.tasks, event.event_id.0, order, work).await;
-    answer.ok_or(StepError::Died)?
+    match rush::submit(app, event.event_id.0, Step::Hold(order)).await? {
+        Done::Held(answer) => Ok(answer),
+        _ => Err(StepError::Died),
+    }
 }
 
 /// Holds what fits of a batch, first come, first served.
-async fn hold_batch(app: AppState, orders: Vec<Arc<HoldOrder>>) -> Result<Vec<HoldAnswer>, StepError> {
+pub(super) async fn hold_all(
+    app: &AppState,
+    conn: &mut PgConnection,
+    orders: &[Arc<HoldOrder>],
+) -> Result<Vec<HoldAnswer>, StepError> {
     let Some(first) = orders.first() else { return Ok(Vec::new()) };
     let (organizer_id, event_id, version) = (first.organizer_id, first.event_id, first.version);
     // Who looked at an older or newer catalogue looks again and comes back.
     let same = |o: &&Arc<HoldOrder>| o.version == version;
     let holds: Vec<NewHold> = orders.iter().filter(same).map(|o| o.hold.clone()).collect();
     let now = app.clock.now();
-    let mut tx = app.db.tenant(organizer_id).await?;
-    let (fitting, short) = match sale::hold(&mut tx, organizer_id, event_id, version, &holds, now).await? {
+    let (fitting, short) = match sale::hold(conn, organizer_id, event_id, version, &holds, now).await? {
         Held::All => (holds, HashMap::new()),
         Held::Stale => return Ok(vec![HoldAnswer::Stale; orders.len()]),
         Held::Short(free) => {
             // The rows of the quotas stay ours until the commit: what fits now will fit.
             let (fitting, short) = first_come_first_served(holds, free);
             if !fitting.is_empty() {
-                match sale::hold(&mut tx, organizer_id, event_id, version, &fitting, now).await? {
+                match sale::hold(conn, organizer_id, event_id, version, &fitting, now).await? {
                     Held::All => {}
                     Held::Stale => return Ok(vec![HoldAnswer::Stale; orders.len()]),
                     Held::Short(_) => {
@@ -271,9 +273,8 @@ async fn hold_batch(app: AppState, orders: Vec<Arc<HoldOrder>>) -> Result<Vec<Ho
         }
     };
     if !fitting.is_empty() {
-        sale::note_for_users(&mut tx, organizer_id, &fitting, now).await?;
+        sale::note_for_users(conn, organizer_id, &fitting, now).await?;
     }
-    tx.commit().await?;
     let answer = |order: &Arc<HoldOrder>| match short.get(&order.hold.booking_id) {
         _ if order.version != version => HoldAnswer::Stale,
         Some(line) => HoldAnswer::Short(*line),

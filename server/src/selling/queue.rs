@@ -6,38 +6,17 @@ use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OwnedMutexGuard, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 /// Items of one transaction at most.
-pub const BATCH: usize = 32;
-
-/// Whose turn it is, by key. Queues whose work locks the same rows share one: while one works, the other's
-/// line grows into a larger batch, instead of waiting for the rows with a connection in its hand.
-#[derive(Debug, Clone, Default)]
-pub struct Turns(Arc<Mutex<HashMap<Uuid, Arc<tokio::sync::Mutex<()>>>>>);
-
-impl Turns {
-    async fn take(&self, key: Uuid) -> OwnedMutexGuard<()> {
-        let turn = Arc::clone(lock(&self.0).entry(key).or_default());
-        turn.lock_owned().await
-    }
-
-    /// Forgets the key if nobody works at it or waits to.
-    fn tidy(&self, key: Uuid) {
-        let mut turns = lock(&self.0);
-        if turns.get(&key).is_some_and(|turn| Arc::strong_count(turn) == 1) {
-            turns.remove(&key);
-        }
-    }
-}
+pub const BATCH: usize = 64;
 
 /// Lines of waiting items of type `T`, one line per key, answered with `R` or `E` each.
 #[derive(Debug)]
 pub struct Queue<T, R, E> {
     lines: Lines<T, R, E>,
-    turns: Turns,
 }
 
 #[derive(Debug)]
@@ -51,15 +30,7 @@ type Lines<T, R, E> = Arc<Mutex<HashMap<Uuid, Line<T, R, E>>>>;
 
 impl<T, R, E> Default for Queue<T, R, E> {
     fn default() -> Self {
-        Self::taking_turns(Turns::default())
-    }
-}
-
-impl<T, R, E> Queue<T, R, E> {
-    /// One of several queues that work at a key one after the other.
-    #[must_use]
-    pub fn taking_turns(turns: Turns) -> Self {
-        Self { lines: Arc::default(), turns }
+        Self { lines: Arc::default() }
     }
 }
 
@@ -95,16 +66,10 @@ where
         };
         if leads {
             let mut lead = Lead { lines: Arc::clone(&self.lines), key, closed: false };
-            let turns = self.turns.clone();
             tasks.spawn(async move {
-                loop {
-                    // The turn first, then the batch: so it holds everybody who came while others worked.
-                    let turn = turns.take(key).await;
-                    let Some(batch) = lead.next() else { break };
+                while let Some(batch) = lead.next() {
                     serve(batch, &work).await;
-                    drop(turn);
                 }
-                turns.tidy(key);
             });
         }
         answer.await.ok()

@@ -1,5 +1,7 @@
 //! Repeating a request is harmless: one row per Idempotency-Key in its scope.
 
+use std::collections::HashMap;
+
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -33,8 +35,8 @@ pub struct Claiming {
     pub resource_id: Uuid,
 }
 
-/// Claims keys of one organizer until `leased_until`, several in one statement. Commit before running. The
-/// same key twice among them is an error: try each alone then.
+/// Claims keys of one organizer until `leased_until`, several in one statement. Commit before running. Of the same
+/// key twice among them the first is claimed, and the second is told so.
 pub async fn claim(
     conn: &mut PgConnection,
     organizer_id: Uuid,
@@ -42,9 +44,13 @@ pub async fn claim(
     now: OffsetDateTime,
     leased_until: OffsetDateTime,
 ) -> Result<Vec<Claim>, sqlx::Error> {
-    let scopes: Vec<Vec<u8>> = wanted.iter().map(|w| w.key.scope_hash.to_vec()).collect();
-    let bodies: Vec<Vec<u8>> = wanted.iter().map(|w| w.key.body_hash.to_vec()).collect();
-    let ids: Vec<Uuid> = wanted.iter().map(|w| w.resource_id).collect();
+    let mut firsts: HashMap<[u8; 32], &Claiming> = HashMap::with_capacity(wanted.len());
+    for want in wanted {
+        firsts.entry(want.key.scope_hash).or_insert(want);
+    }
+    let scopes: Vec<&[u8]> = firsts.values().map(|w| &w.key.scope_hash[..]).collect();
+    let bodies: Vec<&[u8]> = firsts.values().map(|w| &w.key.body_hash[..]).collect();
+    let ids: Vec<Uuid> = firsts.values().map(|w| w.resource_id).collect();
     let ours = sqlx::query!(
         r#"insert into idempotency_keys as k (organizer_id, scope_hash, body_hash, resource_id, leased_until, created_at)
            select $1, a.scope_hash, a.body_hash, a.resource_id, $5, $6
@@ -54,8 +60,8 @@ pub async fn claim(
             where k.body_hash = excluded.body_hash and k.leased_until <= $6
            returning scope_hash, resource_id"#,
         organizer_id,
-        &scopes,
-        &bodies,
+        &scopes as &[&[u8]],
+        &bodies as &[&[u8]],
         &ids,
         leased_until,
         now,
@@ -64,6 +70,11 @@ pub async fn claim(
     .await?;
     let mut claims = Vec::with_capacity(wanted.len());
     for want in wanted {
+        let first = firsts.get(&want.key.scope_hash).is_some_and(|f| f.resource_id == want.resource_id);
+        if !first {
+            claims.push(known(conn, &want.key).await?);
+            continue;
+        }
         claims.push(match ours.iter().find(|row| row.scope_hash == want.key.scope_hash) {
             Some(row) => {
                 Claim::Run { resource_id: row.resource_id, again: row.resource_id != want.resource_id }

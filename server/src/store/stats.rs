@@ -136,7 +136,14 @@ pub async fn scans_by_gate(
              from (
                select gate_id, count(*) filter (where kind = 0) as entries, count(*) filter (where kind = 1) as exits,
                       count(*) filter (where kind = 2) as refusals, count(*) filter (where kind = 3) as overrides
-                 from scans where organizer_id = $1 and event_id = $2 and not rehearsal and kind <= 3
+                 from device_logs l
+                cross join lateral (
+                  select gate_id, kind from scans
+                   where organizer_id = $1 and device_id = l.device_id and log_no = l.log_no
+                     and not rehearsal and kind <= 3
+                  offset 0 -- log by log, by the key
+                ) of_log
+                where l.organizer_id = $1 and l.event_id = $2
                 group by gate_id) s
              left join gates g on g.organizer_id = $1 and g.gate_id = s.gate_id
             order by g.name nulls last, s.gate_id"#,

@@ -72,13 +72,13 @@ impl Shared {
         (fate, faults)
     }
 
-    fn delay(&self, faults: &Faults) -> Duration {
+    async fn hold_back(&self, faults: &Faults) {
         let max = u64::try_from(faults.max_delay.as_millis()).unwrap_or(u64::MAX);
-        if max == 0 {
-            return Duration::ZERO;
+        // Even no time at all would be a turn of the timer, a millisecond for every piece.
+        if max > 0 {
+            let delay = self.rng.lock().unwrap_or_else(PoisonError::into_inner).random_range(0..=max);
+            tokio::time::sleep(Duration::from_millis(delay)).await;
         }
-        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
-        Duration::from_millis(rng.random_range(0..=max))
     }
 }
 
@@ -174,6 +174,10 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn serve(client: TcpStream, shared: Arc<Shared>) {
     let (fate, faults) = shared.draw();
     let Ok(server) = TcpStream::connect(shared.upstream).await else { return };
+    // A piece is passed on as it comes, not kept until the one before it is acknowledged.
+    if client.set_nodelay(true).and_then(|()| server.set_nodelay(true)).is_err() {
+        return;
+    }
     // A failing line is what this proxy is for: errors end the connection and nothing else.
     let _ = carry(client, server, fate, faults, &shared).await;
 }
@@ -198,7 +202,7 @@ async fn carry(
                     server.shutdown().await?;
                     continue;
                 }
-                tokio::time::sleep(shared.delay(&faults)).await;
+                shared.hold_back(&faults).await;
                 server.write_all(&from_client[..n]).await?;
                 if fate == Fate::Duplicate {
                     sent.extend_from_slice(&from_client[..n]);
@@ -213,7 +217,7 @@ async fn carry(
                 if n == 0 {
                     break;
                 }
-                tokio::time::sleep(shared.delay(&faults)).await;
+                shared.hold_back(&faults).await;
                 if fate == Fate::HalfClose {
                     break;
                 }

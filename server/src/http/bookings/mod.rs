@@ -13,7 +13,7 @@ use super::auth::Caller;
 use super::booking_view::{BookingJson, Relation, actor, booking_json, booking_of};
 use super::error::{ApiError, Problem};
 use super::extract::ApiPath;
-use super::once::{Answer, once};
+use super::once::{Answer, Scope, once};
 use crate::app::AppState;
 use crate::domain::booking::NotHeld;
 use crate::store::audit::{self, Act};
@@ -81,7 +81,8 @@ async fn extend(
         tx.commit().await?;
         Answer::json(StatusCode::OK, &booking_json(&app, &now).await?)
     };
-    once(&app, &caller, &headers, organizer_id, &route, b"", run).await
+    let scope = Scope { organizer_id, line: organizer_id, route: &route };
+    once(&app, &caller, &headers, scope, b"", run).await
 }
 
 /// Gives an unpaid booking up; its tickets are free for others at once.
@@ -132,7 +133,8 @@ async fn cancel(
         tx.commit().await?;
         Answer::json(StatusCode::OK, &booking_json(&app, &now).await?)
     };
-    once(&app, &caller, &headers, organizer_id, &route, b"", run).await
+    let scope = Scope { organizer_id, line: organizer_id, route: &route };
+    once(&app, &caller, &headers, scope, b"", run).await
 }
 
 fn refuse_staff(relation: Relation) -> Result<(), ApiError> {

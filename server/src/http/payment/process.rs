@@ -14,7 +14,7 @@ use crate::http::auth::Caller;
 use crate::http::booking_view::{BookingJson, Relation, actor, booking_json, booking_of};
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::{parse_json, require_json};
-use crate::http::once::{Answer, Turn, once};
+use crate::http::once::{Answer, Scope, Turn, once};
 use crate::http::tickets::{PaymentWish, check_payment, refuse_unpaid};
 use crate::selling::pay::{self, Settled};
 use crate::store::booking::Booking;
@@ -69,7 +69,8 @@ pub(super) async fn process(
     let organizer_id = booking.organizer_id;
     let (state, who) = (app.clone(), caller.clone());
     let run = move |turn| async move { run(&state, &who, booking, request.payment, turn).await };
-    once(&app, &caller, &headers, organizer_id, "POST /payment/process", &body, run).await
+    let scope = Scope { organizer_id, line: organizer_id, route: "POST /payment/process" };
+    once(&app, &caller, &headers, scope, &body, run).await
 }
 
 async fn run(

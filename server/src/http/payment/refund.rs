@@ -14,7 +14,7 @@ use crate::http::auth::Caller;
 use crate::http::booking_view::{BookingJson, Relation, actor, booking_json, booking_of};
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::{parse_json, require_json};
-use crate::http::once::{Answer, Turn, once};
+use crate::http::once::{Answer, Scope, Turn, once};
 use crate::selling::refund::{self, Refunded};
 use crate::store::booking::Booking;
 use crate::store::{booking, event, transaction};
@@ -69,7 +69,8 @@ pub(super) async fn refund(
     let organizer_id = booking.organizer_id;
     let (state, who) = (app.clone(), caller.clone());
     let run = move |turn| async move { run(&state, &who, booking, reason, turn).await };
-    once(&app, &caller, &headers, organizer_id, "POST /payment/refund", &body, run).await
+    let scope = Scope { organizer_id, line: organizer_id, route: "POST /payment/refund" };
+    once(&app, &caller, &headers, scope, &body, run).await
 }
 
 async fn may_refund_oneself(app: &AppState, booking: &Booking) -> Result<(), ApiError> {

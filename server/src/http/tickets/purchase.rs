@@ -19,7 +19,7 @@ use crate::http::booking_view::{BookingJson, ItemJson, TicketJson, actor, bookin
 use crate::http::error::{ApiError, FieldError, Problem};
 use crate::http::extract::{parse_json, require_json};
 use crate::http::fields::money;
-use crate::http::once::{Answer, Turn, once};
+use crate::http::once::{Answer, Scope, Turn, once};
 use crate::selling::issue::IssuedTicket;
 use crate::selling::keys;
 use crate::selling::pay::{self, Settled};
@@ -104,7 +104,8 @@ pub(super) async fn purchase(
     let organizer_id = event.organizer_id.0;
     let (state, who) = (app.clone(), caller.clone());
     let run = move |turn| async move { run(&state, &who, organizer_id, request, turn).await };
-    once(&app, &caller, &headers, organizer_id, "POST /tickets/purchase", &body, run).await
+    let scope = Scope { organizer_id, line: event.event_id.0, route: "POST /tickets/purchase" };
+    once(&app, &caller, &headers, scope, &body, run).await
 }
 
 fn check(app: &AppState, caller: &Caller, request: &PurchaseRequest) -> Result<(), ApiError> {

@@ -1,0 +1,120 @@
+//! One line for everything that a rush on an event does to the database: keys claimed and answered, capacity held,
+//! tickets issued. Who leads it does what waits of all four in one transaction. Apart they would wait for each
+//! other's rows, and each pay for a transaction and a commit of its own.
+
+use std::sync::Arc;
+
+use time::Duration;
+use uuid::Uuid;
+
+use super::StepError;
+use super::issue::{self, IssueOrder, Issued};
+use super::purchase::{self, HoldAnswer, HoldOrder};
+use super::queue::Queue;
+use crate::app::AppState;
+use crate::store::idempotency::{self, Answered, Claim, Claiming};
+
+/// After so long a request that went silent is taken over by who repeats it.
+const LEASE: Duration = Duration::seconds(60);
+
+/// What waits in a line.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    Claim(Claiming),
+    Answer(Arc<Answered>),
+    Hold(Arc<HoldOrder>),
+    Issue(Arc<IssueOrder>),
+}
+
+impl Step {
+    fn organizer_id(&self) -> Uuid {
+        match self {
+            Self::Claim(claiming) => claiming.key.organizer_id,
+            Self::Answer(answered) => answered.key.organizer_id,
+            Self::Hold(order) => order.organizer_id,
+            Self::Issue(order) => order.organizer_id,
+        }
+    }
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(super) enum Done {
+    Claimed(Claim),
+    Answered,
+    Held(HoldAnswer),
+    Issued(Issued),
+}
+
+/// Waiting steps, by event (or by organizer, for keys of requests that sell nothing).
+#[derive(Debug, Default)]
+pub(crate) struct Line(Queue<Step, Done, StepError>);
+
+/// Does a step, together with what else waits in its line. All steps of a line are of one organizer.
+pub(super) async fn submit(app: &AppState, line: Uuid, step: Step) -> Result<Done, StepError> {
+    let state = app.clone();
+    let work = move |steps| batch(state.clone(), line, steps);
+    app.selling.line.0.submit(&app.selling.tasks, line, step, work).await.ok_or(StepError::Died)?
+}
+
+/// The steps of a batch by kind, each in its order.
+#[derive(Default)]
+struct Sorted {
+    claims: Vec<Claiming>,
+    answers: Vec<Answered>,
+    holds: Vec<Arc<HoldOrder>>,
+    issues: Vec<Arc<IssueOrder>>,
+}
+
+impl Sorted {
+    fn of(steps: &[Step]) -> Self {
+        let mut sorted = Self::default();
+        for step in steps {
+            match step {
+                Step::Claim(claiming) => sorted.claims.push(*claiming),
+                Step::Answer(answered) => sorted.answers.push(Answered::clone(answered)),
+                Step::Hold(order) => sorted.holds.push(Arc::clone(order)),
+                Step::Issue(order) => sorted.issues.push(Arc::clone(order)),
+            }
+        }
+        sorted
+    }
+}
+
+/// All of it or none; the answers in the order of the steps.
+async fn batch(app: AppState, line: Uuid, steps: Vec<Step>) -> Result<Vec<Done>, StepError> {
+    let Some(organizer_id) = steps.first().map(Step::organizer_id) else { return Ok(Vec::new()) };
+    let sorted = Sorted::of(&steps);
+    // Before the transaction: opening a key may itself need the database.
+    let prepared = issue::prepare(&app, organizer_id, line, &sorted.issues).await?;
+    let now = app.clock.now();
+    let mut tx = app.db.tenant(organizer_id).await?;
+    if !sorted.answers.is_empty() {
+        idempotency::answer(&mut tx, organizer_id, &sorted.answers).await?;
+    }
+    let claims = match sorted.claims.as_slice() {
+        [] => Vec::new(),
+        wanted => idempotency::claim(&mut tx, organizer_id, wanted, now, now + LEASE).await?,
+    };
+    let held = purchase::hold_all(&app, &mut tx, &sorted.holds).await?;
+    // After the holds: recording the change is the transaction's last statement.
+    let (issued, changed) = match prepared {
+        Some(prepared) => issue::issue_all(&app, &mut tx, organizer_id, line, prepared).await?,
+        None => (Vec::new(), false),
+    };
+    tx.commit().await?;
+    if changed {
+        app.news.publish(line);
+    }
+    let (mut claims, mut held, mut issued) = (claims.into_iter(), held.into_iter(), issued.into_iter());
+    steps
+        .iter()
+        .map(|step| match step {
+            Step::Claim(_) => claims.next().map(Done::Claimed),
+            Step::Answer(_) => Some(Done::Answered),
+            Step::Hold(_) => held.next().map(Done::Held),
+            Step::Issue(_) => issued.next().map(Done::Issued),
+        })
+        .collect::<Option<Vec<Done>>>()
+        .ok_or(StepError::Died)
+}
