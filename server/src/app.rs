@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::adapters::mail::Outgoing;
 use crate::auth::{AccessTokens, Passwords};
 use crate::clock::{SharedClock, SharedRng};
 use crate::config::Config;
@@ -45,8 +46,10 @@ pub struct App {
     pub news: News,
     pub gates: Gates,
     pub selling: Selling,
+    pub mail: Outgoing,
     pub heartbeats: Heartbeats,
     pub database_status: StatusSince,
+    pub mail_status: StatusSince,
     pub metrics: Metrics,
     /// Cancelled when the server stops: long polls and streams end, jobs finish their step.
     pub stopping: CancellationToken,
@@ -72,9 +75,11 @@ impl AppState {
             heartbeats: Heartbeats::new(Arc::clone(&clock)),
             passwords: Passwords::new(rng.clone()),
             database_status: StatusSince::default(),
+            mail_status: StatusSince::default(),
             metrics: Metrics::default(),
             stopping: CancellationToken::new(),
             selling: Selling::new(&config.gateway, &master_key),
+            mail: Outgoing::new(&config)?,
             config,
             db,
             clock,

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::adapters::mail::smtp;
+
 /// All settings, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -33,6 +35,7 @@ pub struct Config {
     pub log: String,
     pub hold_minutes: u32,
     pub auth: AuthConfig,
+    pub mail: MailConfig,
     pub gateway: GatewayConfig,
     pub http: HttpConfig,
 }
@@ -48,6 +51,15 @@ pub struct AuthConfig {
     pub signups_per_minute: u32,
     /// How long after its use a refresh token may be sent again by who lost the answer.
     pub refresh_grace: Duration,
+}
+
+/// How mail leaves.
+#[derive(Debug, Clone)]
+pub struct MailConfig {
+    /// With a password in it, hence a secret.
+    pub smtp_url: Option<Secret>,
+    /// The address that mails come from.
+    pub from: String,
 }
 
 /// The simulated payment gateway.
@@ -204,6 +216,13 @@ static SETTINGS: &[Setting] = settings! {
             c.auth.refresh_grace = Duration::from_secs(secs);
             within(secs, 0, 60)
         };
+    "mail.smtp_url" = "" secret true, "mail server, as smtps://user:password@host or smtp://host:587 (STARTTLS); without it mails wait"
+        => |c, v| {
+            c.mail.smtp_url = optional(v).map(Secret::new);
+            optional(v).map_or(Ok(()), |url| smtp::check(&url))
+        };
+    "mail.from" = "HVFLVSPOT <noreply@localhost>", "the address that mails come from"
+        => |c, v| { c.mail.from = v.to_owned(); smtp::check_from(v) };
     "gateway.seed" = "", "simulated gateway: seed of its outcomes; without it every run differs"
         => |c, v| { c.gateway.seed = optional(v).map(|v| parse(&v, "a number")).transpose()?; Ok(()) };
     "gateway.success_rate" = "0.9", "simulated gateway: share of payments that succeed, 0 to 1"
@@ -379,6 +398,7 @@ impl Config {
                 signups_per_minute: 0,
                 refresh_grace: Duration::ZERO,
             },
+            mail: MailConfig { smtp_url: None, from: String::new() },
             gateway: GatewayConfig { seed: None, success_rate: 0.0, latency_ms: 0 },
             http: HttpConfig {
                 body_limit: 0,

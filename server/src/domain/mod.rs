@@ -7,6 +7,7 @@ pub mod device;
 pub mod incident;
 pub mod keys;
 pub mod ledger;
+pub mod mail;
 pub mod manifest;
 pub mod pricing;
 pub mod steward;

@@ -91,8 +91,8 @@ async fn ready(State(app): State<AppState>) -> Result<StatusCode, ApiError> {
 }
 
 async fn checks(app: &AppState) -> Vec<Check> {
-    let mut checks = vec![database(app).await];
     let now = app.clock.now();
+    let mut checks = vec![database(app).await, mail(app, now)];
     checks.extend(app.heartbeats.pulses().into_iter().map(|pulse| Check {
         name: format!("job:{}", pulse.job),
         status: if pulse.ok { Status::Ok } else { Status::Degraded },
@@ -120,6 +120,20 @@ async fn database(app: &AppState) -> Check {
             Ok(Err(e)) => e.to_string(),
             Err(_) => "no answer in time".to_owned(),
         }),
+    }
+}
+
+/// Whether mail has a way out. Whether it arrives says the job.
+fn mail(app: &AppState, now: OffsetDateTime) -> Check {
+    let mailer = app.mail.mailer();
+    Check {
+        name: "mail".to_owned(),
+        status: if mailer.is_some() { Status::Ok } else { Status::Degraded },
+        latency_ms: None,
+        since: app.mail_status.since(mailer.is_some(), now),
+        detail: Some(
+            mailer.map_or("unconfigured: mails wait in the outbox", |mailer| mailer.name()).to_owned(),
+        ),
     }
 }
 

@@ -13,6 +13,7 @@
 pub mod auth;
 pub mod booking_view;
 pub mod bookings;
+pub mod dev;
 pub mod devices;
 pub mod edge;
 pub mod error;

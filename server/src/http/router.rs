@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::error::ApiError;
 use super::{
-    auth, bookings, devices, edge, events, gates, gotrue, health, metrics, openapi, organizer, payment,
+    auth, bookings, dev, devices, edge, events, gates, gotrue, health, metrics, openapi, organizer, payment,
     stats, tickets, validate, whoami,
 };
 use crate::app::AppState;
@@ -23,6 +23,7 @@ use crate::config::HttpConfig;
 pub fn api() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::base())
         .merge(bookings::routes())
+        .merge(dev::routes())
         .merge(devices::routes())
         .merge(events::routes())
         .merge(gates::routes())

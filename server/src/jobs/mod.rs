@@ -3,6 +3,7 @@
 //! piece of work and may be repeated at any point; one bad item stops nobody else's.
 
 pub mod expire;
+pub mod outbox;
 pub mod reconcile;
 mod sweep;
 
@@ -23,6 +24,7 @@ pub fn start(app: &AppState) -> Jobs {
     jobs.every(app, "sweep", Duration::from_secs(600), |app| async move { sweep::run(&app).await });
     jobs.0.spawn(crate::news::run(app.clone()));
     jobs.every(app, "expire", Duration::from_secs(5), |app| async move { expire::run(&app).await });
+    jobs.every(app, "outbox", Duration::from_secs(1), |app| async move { outbox::run(&app).await });
     jobs.every(app, "reconcile", Duration::from_secs(15), |app| async move { reconcile::run(&app).await });
     jobs
 }

@@ -21,6 +21,7 @@ pub mod manifests;
 pub mod member;
 pub mod migrate;
 pub mod organizer;
+pub mod outbox;
 pub mod refund;
 pub mod sale;
 pub mod scans;

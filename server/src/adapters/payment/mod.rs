@@ -5,15 +5,12 @@
 pub mod simulated;
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use shared::bytes::sha256;
 use uuid::Uuid;
 
-/// A future that a trait object can return.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub use super::Answer;
 
 /// Where money comes from and goes back to.
 pub trait PaymentProvider: Send + Sync + fmt::Debug {

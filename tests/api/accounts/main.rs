@@ -1,0 +1,3 @@
+//! Accounts beyond the password: mail and its outbox, one-time tokens, tokens of another identity provider.
+
+mod outbox;
