@@ -42,6 +42,7 @@ async fn who(caller: Caller, client: Client) -> Json<Value> {
         Caller::Anonymous => json!("anonymous"),
         Caller::User(user) => json!(user.user_id),
         Caller::Guest(guest) => json!(guest.organizer_id),
+        Caller::System(system) => json!(system.account_id),
     };
     Json(json!({ "who": who, "addr": client.addr, "local": client.local }))
 }

@@ -4,9 +4,11 @@
 pub mod access_token;
 pub mod jose;
 pub mod limit;
+pub mod named_secret;
 pub mod password;
 pub mod refresh_token;
 
 pub use access_token::{AccessTokens, Claims, TokenError, verify_access_token};
+pub use named_secret::NamedSecret;
 pub use password::Passwords;
 pub use refresh_token::RefreshToken;

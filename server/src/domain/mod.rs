@@ -1,5 +1,6 @@
 //! Decisions that only the server makes: prices, states, windows, entries. No SQL, no HTTP, no clock.
 
+pub mod access;
 pub mod account;
 pub mod booking;
 pub mod catalog;

@@ -1,9 +1,11 @@
 //! Who is calling, for handlers.
 //!
-//! [`Caller`] says who, [`Member`] also for which organizer. Both refuse with 401 what is claimed
-//! and not true; a call that claims nothing is [`Caller::Anonymous`].
+//! [`Caller`] says who, [`Member`] also for which organizer, [`Staff`] the same for people and system accounts
+//! alike. All refuse with 401 what is claimed and not true; a call that claims nothing is
+//! [`Caller::Anonymous`]. Whether such a caller may do what the route does, they look up in the one table,
+//! `domain::access`, before the handler runs.
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HeaderName};
 use axum::http::request::Parts;
@@ -11,13 +13,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::error::ApiError;
 use crate::app::AppState;
+use crate::auth::named_secret::{NamedSecret, SYSTEM_TOKEN};
 use crate::auth::{TokenError, verify_access_token};
+use crate::domain::access::{self, Action, Denied, Scope, Standing};
 pub use crate::domain::account::PlatformRole;
 use crate::store::member::{self, OrgRole};
+use crate::store::system;
 
 pub const BOOKING_SECRET: HeaderName = HeaderName::from_static("booking-secret");
 pub const ORGANIZER_ID: HeaderName = HeaderName::from_static("organizer-id");
@@ -28,6 +34,7 @@ pub enum Caller {
     Anonymous,
     User(User),
     Guest(Guest),
+    System(System),
 }
 
 /// A signed-in account.
@@ -37,6 +44,17 @@ pub struct User {
     pub email: String,
     pub role: PlatformRole,
     pub session_id: Uuid,
+}
+
+/// A system account of an organizer.
+#[derive(Debug, Clone)]
+pub struct System {
+    pub organizer_id: Uuid,
+    pub account_id: Uuid,
+    pub label: String,
+    pub scopes: Vec<Scope>,
+    /// When its token ends.
+    pub expires_at: OffsetDateTime,
 }
 
 /// The holder of a booking's secret.
@@ -100,9 +118,52 @@ pub struct Member {
 }
 
 impl Member {
-    /// 403 unless the member has at least `role`.
+    /// 403 unless the member has at least `role`; where the route's entry in `domain::access` is not enough.
     pub fn require(&self, role: OrgRole) -> Result<(), ApiError> {
         if self.role < role { Err(lesser_role(role)) } else { Ok(()) }
+    }
+}
+
+/// Who works for an organizer: a member, or a system account with the scope of the route.
+#[derive(Debug, Clone)]
+pub struct Staff {
+    pub organizer_id: Uuid,
+    pub who: Worker,
+}
+
+#[derive(Debug, Clone)]
+pub enum Worker {
+    Member(User, OrgRole),
+    System(System),
+}
+
+/// Who acts for an organizer, for what is done and written down the same for all of them.
+pub trait Acting {
+    fn organizer_id(&self) -> Uuid;
+    /// `user` or `system`, and its id: for the audit.
+    fn actor(&self) -> (&'static str, Uuid);
+}
+
+impl Acting for Member {
+    fn organizer_id(&self) -> Uuid {
+        self.organizer_id
+    }
+
+    fn actor(&self) -> (&'static str, Uuid) {
+        ("user", self.user.user_id)
+    }
+}
+
+impl Acting for Staff {
+    fn organizer_id(&self) -> Uuid {
+        self.organizer_id
+    }
+
+    fn actor(&self) -> (&'static str, Uuid) {
+        match &self.who {
+            Worker::Member(user, _) => ("user", user.user_id),
+            Worker::System(system) => ("system", system.account_id),
+        }
     }
 }
 
@@ -110,71 +171,180 @@ impl FromRequestParts<AppState> for Member {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
-        let caller = Caller::from_request_parts(parts, app).await?;
-        let user = caller.require_user()?.clone();
-        let wanted = header_text(&parts.headers, &ORGANIZER_ID)?
-            .map(|text| {
-                text.parse::<Uuid>().map_err(|_| {
-                    ApiError::bad_request("invalid_organizer_id", "Organizer-Id must be an organizer's id")
-                })
-            })
-            .transpose()?;
-        let mut tx = app.db.user(user.user_id).await?;
-        let memberships = member::of_user(&mut tx, user.user_id).await?;
-        tx.commit().await?;
-        let chosen = match wanted {
-            Some(id) => memberships.into_iter().find(|m| m.organizer_id == id).ok_or_else(|| {
-                ApiError::forbidden_code("not_a_member", "you are no member of this organizer")
-            })?,
-            None => {
-                let mut all = memberships.into_iter();
-                match (all.next(), all.next()) {
-                    (Some(only), None) => only,
-                    (None, _) => {
-                        return Err(ApiError::forbidden_code(
-                            "not_an_organizer",
-                            "create an organizer profile first",
-                        ));
-                    }
-                    _ => {
-                        return Err(ApiError::bad_request(
-                            "organizer_id_required",
-                            "you are a member of several organizers: choose one by the Organizer-Id header",
-                        ));
-                    }
+        match Caller::from_request_parts(parts, app).await? {
+            Caller::User(user) => member_of(parts, app, user).await,
+            Caller::System(_) => Err(refuse(Denied::Scope(None))),
+            Caller::Anonymous | Caller::Guest(_) => Err(refuse(Denied::SignIn { secret_helps: false })),
+        }
+    }
+}
+
+impl FromRequestParts<AppState> for Staff {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        match Caller::from_request_parts(parts, app).await? {
+            Caller::User(user) => {
+                let member = member_of(parts, app, user).await?;
+                let organizer_id = member.organizer_id;
+                Ok(Self { organizer_id, who: Worker::Member(member.user, member.role) })
+            }
+            Caller::System(system) => {
+                let organizer_id = system.organizer_id;
+                match organizer_header(&parts.headers)? {
+                    Some(other) if other != organizer_id => Err(not_a_member()),
+                    _ => Ok(Self { organizer_id, who: Worker::System(system) }),
                 }
             }
-        };
-        Ok(Self { user, organizer_id: chosen.organizer_id, role: chosen.role })
+            Caller::Anonymous | Caller::Guest(_) => Err(refuse(Denied::SignIn { secret_helps: false })),
+        }
     }
+}
+
+/// The organizer that an account acts for, if its role there allows what the route does.
+async fn member_of(parts: &Parts, app: &AppState, user: User) -> Result<Member, ApiError> {
+    let wanted = organizer_header(&parts.headers)?;
+    let mut tx = app.db.user(user.user_id).await?;
+    let memberships = member::of_user(&mut tx, user.user_id).await?;
+    tx.commit().await?;
+    let chosen = match wanted {
+        Some(id) => memberships.into_iter().find(|m| m.organizer_id == id).ok_or_else(not_a_member)?,
+        None => {
+            let mut all = memberships.into_iter();
+            match (all.next(), all.next()) {
+                (Some(only), None) => only,
+                (None, _) => {
+                    return Err(ApiError::forbidden_code(
+                        "not_an_organizer",
+                        "create an organizer profile first",
+                    ));
+                }
+                _ => {
+                    return Err(ApiError::bad_request(
+                        "organizer_id_required",
+                        "you are a member of several organizers: choose one by the Organizer-Id header",
+                    ));
+                }
+            }
+        }
+    };
+    access::member_may(action(parts), chosen.role).map_err(lesser_role)?;
+    Ok(Member { user, organizer_id: chosen.organizer_id, role: chosen.role })
+}
+
+fn organizer_header(headers: &HeaderMap) -> Result<Option<Uuid>, ApiError> {
+    header_text(headers, &ORGANIZER_ID)?
+        .map(|text| {
+            text.parse::<Uuid>().map_err(|_| {
+                ApiError::bad_request("invalid_organizer_id", "Organizer-Id must be an organizer's id")
+            })
+        })
+        .transpose()
+}
+
+/// What the route does.
+fn action(parts: &Parts) -> Option<Action> {
+    let path = parts.extensions.get::<MatchedPath>()?;
+    access::action_of(parts.method.as_str(), path.as_str())
 }
 
 impl FromRequestParts<AppState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
-        let bearer = header_text(&parts.headers, &AUTHORIZATION)?;
-        let secret = header_text(&parts.headers, &BOOKING_SECRET)?;
-        match (bearer, secret) {
-            (None, None) => Ok(Self::Anonymous),
-            (None, Some(secret)) => guest(secret).map(Self::Guest),
-            // An account that also holds a booking's secret acts as the account; claiming a guest
-            // booking is a route of its own, which reads the secret itself.
-            (Some(authorization), _) => user(app, authorization).await.map(Self::User),
+        let caller = identify(parts, app).await?;
+        access::may_try(action(parts), caller.standing()).map_err(refuse)?;
+        Ok(caller)
+    }
+}
+
+impl Caller {
+    fn standing(&self) -> Standing<'_> {
+        match self {
+            Self::Anonymous => Standing::Anonymous,
+            Self::Guest(_) => Standing::Guest,
+            Self::User(user) => Standing::Account(user.role),
+            Self::System(system) => Standing::System(&system.scopes),
         }
     }
 }
 
-async fn user(app: &AppState, authorization: &str) -> Result<User, ApiError> {
-    let token = match authorization.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
-        _ => {
-            return Err(ApiError::unauthorized(
-                "invalid_token",
-                "Authorization must be `Bearer <access token>`",
-            ));
+/// Who it is, whatever it may do.
+async fn identify(parts: &Parts, app: &AppState) -> Result<Caller, ApiError> {
+    let bearer = header_text(&parts.headers, &AUTHORIZATION)?;
+    let secret = header_text(&parts.headers, &BOOKING_SECRET)?;
+    match (bearer, secret) {
+        (None, None) => Ok(Caller::Anonymous),
+        (None, Some(secret)) => guest(secret).map(Caller::Guest),
+        // An account that also holds a booking's secret acts as the account; claiming a guest
+        // booking is a route of its own, which reads the secret itself.
+        (Some(authorization), _) => {
+            let token = bearer_token(authorization)?;
+            if token.starts_with(SYSTEM_TOKEN) {
+                system_account(app, token).await.map(Caller::System)
+            } else {
+                user(app, token).await.map(Caller::User)
+            }
         }
-    };
+    }
+}
+
+/// A refusal of the table, as an answer.
+fn refuse(denied: Denied) -> ApiError {
+    match denied {
+        Denied::SignIn { secret_helps: true } => not_signed_in(),
+        Denied::SignIn { secret_helps: false } => ApiError::unauthorized("not_signed_in", "sign in first"),
+        Denied::Scope(Some(scope)) => ApiError::forbidden_code(
+            "scope_required",
+            format!("this takes a system account with the scope {}", scope.as_str()),
+        ),
+        Denied::Scope(None) => ApiError::forbidden_code(
+            "scope_required",
+            "system accounts cannot do this, whatever their scopes",
+        ),
+        Denied::AdminOnly => ApiError::forbidden("only administrators may do this"),
+    }
+}
+
+/// 401 where an account or a booking's secret would do.
+pub fn not_signed_in() -> ApiError {
+    ApiError::unauthorized(
+        "not_signed_in",
+        "sign in, or send the booking's secret in the header Booking-Secret",
+    )
+}
+
+fn not_a_member() -> ApiError {
+    ApiError::forbidden_code("not_a_member", "you are no member of this organizer")
+}
+
+fn bearer_token(authorization: &str) -> Result<&str, ApiError> {
+    match authorization.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        _ => Err(ApiError::unauthorized("invalid_token", "Authorization must be `Bearer <access token>`")),
+    }
+}
+
+/// The account of a system token, which every call looks up: revoking it works at once.
+async fn system_account(app: &AppState, token: &str) -> Result<System, ApiError> {
+    let unknown = || ApiError::unauthorized("invalid_token", "the system token is not valid or has ended");
+    let secret = NamedSecret::parse(SYSTEM_TOKEN, token).ok_or_else(unknown)?;
+    let organizer_id = secret.organizer_id();
+    let now = app.clock.now();
+    let mut tx = app.db.tenant(organizer_id).await?;
+    let session = system::by_token(&mut tx, organizer_id, &secret.hash(), now).await?.ok_or_else(unknown)?;
+    system::used(&mut tx, organizer_id, &session, now).await?;
+    tx.commit().await?;
+    Ok(System {
+        organizer_id,
+        account_id: session.account_id,
+        label: session.label,
+        scopes: session.scopes,
+        expires_at: session.expires_at,
+    })
+}
+
+async fn user(app: &AppState, token: &str) -> Result<User, ApiError> {
     let claims = verify_access_token(app, token).await.map_err(|e| match e {
         TokenError::Expired => ApiError::unauthorized("token_expired", "the access token has expired"),
         TokenError::Keys(cause) => ApiError::from(cause),

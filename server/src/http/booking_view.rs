@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::auth::{Caller, Guest, User};
+use super::auth::{Caller, Guest, User, not_signed_in};
 use super::error::ApiError;
 use super::fields::money;
 use super::page::MoneyJson;
@@ -117,8 +117,8 @@ pub enum Relation {
     Holder,
     /// Holds its secret.
     Guest,
-    /// Works for its organizer.
-    Staff(OrgRole),
+    /// Works for its organizer, or is a system of it.
+    Staff,
 }
 
 /// The booking, if the caller may know of it: the buyer, who holds its secret, managers of its organizer.
@@ -128,12 +128,7 @@ pub async fn booking_of(
     booking_id: Uuid,
 ) -> Result<(Booking, Relation), ApiError> {
     let found = match caller {
-        Caller::Anonymous => {
-            return Err(ApiError::unauthorized(
-                "not_signed_in",
-                "sign in, or send the booking's secret in the header Booking-Secret",
-            ));
-        }
+        Caller::Anonymous => return Err(not_signed_in()),
         Caller::Guest(guest) => {
             let mut tx = app.db.guest(&guest.secret_hash).await?;
             let found = booking::find(&mut tx, guest.organizer_id, booking_id).await?;
@@ -144,6 +139,13 @@ pub async fn booking_of(
             Some(booking) => Some((booking, Relation::Holder)),
             None => of_staff(app, user, booking_id).await?,
         },
+        // Its scope allows to read, and no route that changes a booking lets it in.
+        Caller::System(system) => {
+            let mut tx = app.db.tenant(system.organizer_id).await?;
+            let found = booking::find(&mut tx, system.organizer_id, booking_id).await?;
+            tx.commit().await?;
+            found.map(|b| (b, Relation::Staff))
+        }
     };
     found.ok_or_else(|| ApiError::not_found("booking"))
 }
@@ -168,7 +170,7 @@ async fn of_staff(
         let found = booking::find(&mut tx, organizer.organizer_id, booking_id).await?;
         tx.commit().await?;
         if let Some(booking) = found {
-            return Ok(Some((booking, Relation::Staff(organizer.role))));
+            return Ok(Some((booking, Relation::Staff)));
         }
     }
     Ok(None)
@@ -292,6 +294,7 @@ pub fn booking_secret(app: &App, organizer_id: Uuid, booking_id: Uuid) -> (Strin
 pub fn actor(caller: &Caller) -> Actor {
     let (kind, id) = match caller {
         Caller::User(user) => ("user", Some(user.user_id)),
+        Caller::System(system) => ("system", Some(system.account_id)),
         Caller::Guest(_) | Caller::Anonymous => ("guest", None),
     };
     let (request_id, _) = super::edge::current();

@@ -32,12 +32,13 @@ pub mod payment;
 pub mod router;
 pub mod serve;
 pub mod stats;
+pub mod system;
 pub mod tickets;
 pub mod tls;
 pub mod validate;
 pub mod whoami;
 
-pub use auth::{Caller, Member};
+pub use auth::{Acting, Caller, Member, Staff};
 pub use edge::{Client, InFlight};
 pub use error::{ApiError, FieldError, Problem};
 pub use extract::{ApiJson, ApiPath, ApiQuery};

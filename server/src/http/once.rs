@@ -168,6 +168,7 @@ fn scope_hash(caller: &Caller, route: &str, key: &str) -> [u8; 32] {
     let who: Vec<u8> = match caller {
         Caller::Anonymous => b"anonymous".to_vec(),
         Caller::User(user) => user.user_id.as_bytes().to_vec(),
+        Caller::System(system) => system.account_id.as_bytes().to_vec(),
         Caller::Guest(guest) => guest.secret_hash.to_vec(),
     };
     let length = |part: &[u8]| u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes();

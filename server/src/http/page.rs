@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::error::ApiError;
 
 /// One page of a list.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -27,6 +30,27 @@ impl PageQuery {
     pub fn limit(&self) -> i64 {
         i64::from(self.limit.unwrap_or(50).clamp(1, 200))
     }
+}
+
+impl<T> Page<T> {
+    /// The page of `items`, of which one more than `query` asked for was read; cursors are ids.
+    pub fn by_id(mut items: Vec<T>, query: &PageQuery, id: impl Fn(&T) -> Uuid) -> Self {
+        let size = usize::try_from(query.limit()).unwrap_or(usize::MAX);
+        let more = items.len() > size;
+        items.truncate(size);
+        let next_cursor = more.then(|| items.last().map(|item| id(item).to_string())).flatten();
+        Self { items, next_cursor }
+    }
+}
+
+/// The id after which a page begins, for lists whose cursors are ids.
+pub fn after_id(query: &PageQuery) -> Result<Option<Uuid>, ApiError> {
+    query
+        .cursor
+        .as_deref()
+        .map(|text| text.parse())
+        .transpose()
+        .map_err(|_| ApiError::bad_request("invalid_cursor", "this is no cursor of this list"))
 }
 
 /// An amount of money.

@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::error::ApiError;
 use super::{
     auth, bookings, dev, devices, edge, events, gates, gotrue, health, metrics, openapi, organizer, payment,
-    stats, tickets, validate, whoami,
+    stats, system, tickets, validate, whoami,
 };
 use crate::app::AppState;
 use crate::config::HttpConfig;
@@ -33,6 +33,7 @@ pub fn api() -> OpenApiRouter<AppState> {
         .merge(organizer::routes())
         .merge(payment::routes())
         .merge(stats::routes())
+        .merge(system::routes())
         .merge(tickets::routes())
         .merge(validate::routes())
         .merge(whoami::routes())

@@ -247,3 +247,18 @@ impl<'r> sqlx::Decode<'r, sqlx::Postgres> for StatusColumn {
         Ok(Self(BookingStatus::from_column(<&str as sqlx::Decode<sqlx::Postgres>>::decode(value)?)))
     }
 }
+
+/// The booking that a guest's secret opens; under the guest's context.
+pub async fn id_of_secret(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    secret_hash: &[u8; 32],
+) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select booking_id from bookings where organizer_id = $1 and booking_secret_hash = $2 limit 1",
+        organizer_id,
+        &secret_hash[..],
+    )
+    .fetch_optional(conn)
+    .await
+}

@@ -4,35 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// What a member may do, each role including the ones before it.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum OrgRole {
-    Door,
-    Manager,
-    Owner,
-}
-
-impl OrgRole {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Door => "door",
-            Self::Manager => "manager",
-            Self::Owner => "owner",
-        }
-    }
-
-    /// From the column, whose values a CHECK bounds; an unknown one may do the least.
-    fn from_column(text: &str) -> Self {
-        match text {
-            "owner" => Self::Owner,
-            "manager" => Self::Manager,
-            _ => Self::Door,
-        }
-    }
-}
+pub use crate::domain::access::OrgRole;
 
 /// One organizer of a user.
 #[derive(Debug, Clone, Copy)]
@@ -90,4 +62,66 @@ pub async fn put(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// A member of an organizer.
+#[derive(Debug, Clone, Copy)]
+pub struct MemberRow {
+    pub user_id: Uuid,
+    pub role: OrgRole,
+    pub created_at: OffsetDateTime,
+}
+
+/// All members, the eldest first; under the organizer's context.
+pub async fn of_organizer(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+) -> Result<Vec<MemberRow>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select user_id, role, created_at from members where organizer_id = $1 order by created_at, user_id",
+        organizer_id,
+    )
+    .fetch_all(conn)
+    .await?;
+    let member =
+        |role: &str, user_id, created_at| MemberRow { user_id, role: OrgRole::from_column(role), created_at };
+    Ok(rows.into_iter().map(|row| member(&row.role, row.user_id, row.created_at)).collect())
+}
+
+/// Locks the owners for the rest of the transaction, so that of two who leave at once one sees the other
+/// gone. Before any change that could take the last one.
+pub async fn lock_owners(conn: &mut PgConnection, organizer_id: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select user_id from members where organizer_id = $1 and role = 'owner' order by user_id for update",
+        organizer_id,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Changes the role of a member; false if there is none.
+pub async fn change(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    user_id: Uuid,
+    role: OrgRole,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update members set role = $3 where organizer_id = $1 and user_id = $2",
+        organizer_id,
+        user_id,
+        role.as_str(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Ends a membership; false if there is none.
+pub async fn remove(conn: &mut PgConnection, organizer_id: Uuid, user_id: Uuid) -> Result<bool, sqlx::Error> {
+    let done =
+        sqlx::query!("delete from members where organizer_id = $1 and user_id = $2", organizer_id, user_id)
+            .execute(conn)
+            .await?;
+    Ok(done.rows_affected() == 1)
 }

@@ -276,3 +276,11 @@ pub async fn make_admin(
     .await?;
     Ok(row.map(User::from))
 }
+
+/// Addresses of accounts; under no context.
+pub async fn emails(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
+    let rows = sqlx::query!(r#"select id, email::text as "email!" from users where id = any($1)"#, ids)
+        .fetch_all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.email)).collect())
+}

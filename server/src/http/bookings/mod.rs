@@ -139,7 +139,7 @@ async fn cancel(
 
 fn refuse_staff(relation: Relation) -> Result<(), ApiError> {
     match relation {
-        Relation::Staff(_) => Err(ApiError::forbidden("only the buyer may extend a hold")),
+        Relation::Staff => Err(ApiError::forbidden("only the buyer may extend a hold")),
         Relation::Holder | Relation::Guest => Ok(()),
     }
 }

@@ -16,9 +16,8 @@ use uuid::Uuid;
 use super::event;
 use crate::app::AppState;
 use crate::domain::incident::{Evidence, Kind};
-use crate::http::{ApiError, ApiPath, ApiQuery, Member, Page, Problem};
+use crate::http::{ApiError, ApiPath, ApiQuery, Page, Problem, Staff};
 use crate::store::incidents;
-use crate::store::member::OrgRole;
 
 /// Sides of one incident whose knowledge is looked up.
 const KNOWLEDGE_OF: usize = 20;
@@ -86,11 +85,10 @@ pub(super) struct IncidentQuery {
     responses((status = 200, body = Page<Incident>), (status = 404, body = Problem)))]
 pub(super) async fn list(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
     ApiQuery(query): ApiQuery<IncidentQuery>,
 ) -> Result<Json<Page<Incident>>, ApiError> {
-    member.require(OrgRole::Door)?;
     let before = query.cursor.as_deref().map(parse_cursor).transpose()?;
     let limit = i64::from(query.limit.unwrap_or(50).clamp(1, 200));
     let mut tx = app.db.tenant(member.organizer_id).await?;

@@ -13,12 +13,11 @@ use super::{finish, look, open, room_for_one_more};
 use crate::app::AppState;
 use crate::domain::account::Password;
 use crate::domain::steward::is_pin;
-use crate::http::auth::Member;
+use crate::http::auth::Staff;
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::{ApiJson, ApiPath};
 use crate::http::fields::{Wrong, given};
 use crate::store::door::{self, CheckinList, Gate, Steward};
-use crate::store::member::OrgRole;
 use crate::store::ticket_type::TicketType;
 use crate::store::{Tx, ticket_type};
 
@@ -68,7 +67,7 @@ pub(super) struct ListFields {
 )]
 pub(super) async fn lists(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
 ) -> Result<Json<Vec<ListJson>>, ApiError> {
     let (mut tx, _) = look(&app, &member, event_id).await?;
@@ -92,7 +91,7 @@ pub(super) async fn lists(
 )]
 pub(super) async fn create_list(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
     ApiJson(fields): ApiJson<ListFields>,
 ) -> Result<(StatusCode, Json<ListJson>), ApiError> {
@@ -138,7 +137,7 @@ pub(super) async fn create_list(
 )]
 pub(super) async fn update_list(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath((event_id, list_id)): ApiPath<(Uuid, Uuid)>,
     ApiJson(fields): ApiJson<ListFields>,
 ) -> Result<Json<ListJson>, ApiError> {
@@ -173,7 +172,7 @@ pub(super) async fn update_list(
 )]
 pub(super) async fn archive_list(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath((event_id, list_id)): ApiPath<(Uuid, Uuid)>,
 ) -> Result<StatusCode, ApiError> {
     let (mut tx, _) = open(&app, &member, event_id).await?;
@@ -210,7 +209,7 @@ pub(super) struct GateFields {
 )]
 pub(super) async fn gates(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
 ) -> Result<Json<Vec<GateJson>>, ApiError> {
     let (mut tx, _) = look(&app, &member, event_id).await?;
@@ -227,7 +226,7 @@ pub(super) async fn gates(
 )]
 pub(super) async fn create_gate(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
     ApiJson(fields): ApiJson<GateFields>,
 ) -> Result<(StatusCode, Json<GateJson>), ApiError> {
@@ -256,7 +255,7 @@ pub(super) async fn create_gate(
 )]
 pub(super) async fn update_gate(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath((event_id, gate_id)): ApiPath<(Uuid, Uuid)>,
     ApiJson(fields): ApiJson<GateFields>,
 ) -> Result<Json<GateJson>, ApiError> {
@@ -278,7 +277,7 @@ pub(super) async fn update_gate(
 )]
 pub(super) async fn archive_gate(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath((event_id, gate_id)): ApiPath<(Uuid, Uuid)>,
 ) -> Result<StatusCode, ApiError> {
     let (mut tx, _) = open(&app, &member, event_id).await?;
@@ -318,7 +317,7 @@ pub(super) struct StewardFields {
 )]
 pub(super) async fn stewards(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
 ) -> Result<Json<Vec<StewardJson>>, ApiError> {
     let (mut tx, _) = look(&app, &member, event_id).await?;
@@ -335,11 +334,10 @@ pub(super) async fn stewards(
 )]
 pub(super) async fn create_steward(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
     ApiJson(fields): ApiJson<StewardFields>,
 ) -> Result<(StatusCode, Json<StewardJson>), ApiError> {
-    member.require(OrgRole::Manager)?;
     let mut wrong = Wrong::default();
     for (field, missing) in [("label", fields.label.is_none()), ("pin", fields.pin.is_none())] {
         if missing {
@@ -375,11 +373,10 @@ pub(super) async fn create_steward(
 )]
 pub(super) async fn update_steward(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath((event_id, steward_id)): ApiPath<(Uuid, Uuid)>,
     ApiJson(fields): ApiJson<StewardFields>,
 ) -> Result<Json<StewardJson>, ApiError> {
-    member.require(OrgRole::Manager)?;
     let mut wrong = Wrong::default();
     fields.check(&mut wrong);
     wrong.check()?;
@@ -405,7 +402,7 @@ pub(super) async fn update_steward(
 )]
 pub(super) async fn archive_steward(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath((event_id, steward_id)): ApiPath<(Uuid, Uuid)>,
 ) -> Result<StatusCode, ApiError> {
     let (mut tx, _) = open(&app, &member, event_id).await?;
@@ -463,7 +460,7 @@ impl StewardFields {
 pub(super) struct Numbers(Vec<(Uuid, i32)>);
 
 impl Numbers {
-    async fn read(tx: &mut Tx, member: &Member, event_id: Uuid) -> Result<Self, sqlx::Error> {
+    async fn read(tx: &mut Tx, member: &Staff, event_id: Uuid) -> Result<Self, sqlx::Error> {
         Ok(Self::of_types(&ticket_type::of_event(tx, member.organizer_id, event_id).await?))
     }
 
@@ -502,7 +499,7 @@ impl Numbers {
 
 async fn find_list(
     tx: &mut Tx,
-    member: &Member,
+    member: &Staff,
     event_id: Uuid,
     list_id: Uuid,
 ) -> Result<CheckinList, ApiError> {
@@ -510,14 +507,14 @@ async fn find_list(
     lists.into_iter().find(|l| l.list_id == list_id).ok_or_else(|| ApiError::not_found("list"))
 }
 
-async fn find_gate(tx: &mut Tx, member: &Member, event_id: Uuid, gate_id: Uuid) -> Result<Gate, ApiError> {
+async fn find_gate(tx: &mut Tx, member: &Staff, event_id: Uuid, gate_id: Uuid) -> Result<Gate, ApiError> {
     let gates = door::gates(tx, member.organizer_id, event_id).await?;
     gates.into_iter().find(|g| g.gate_id == gate_id).ok_or_else(|| ApiError::not_found("gate"))
 }
 
 async fn find_steward(
     tx: &mut Tx,
-    member: &Member,
+    member: &Staff,
     event_id: Uuid,
     steward_id: Uuid,
 ) -> Result<Steward, ApiError> {

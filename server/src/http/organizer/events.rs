@@ -16,7 +16,7 @@ use super::{finish, look, open, still_on};
 use crate::app::AppState;
 use crate::domain::catalog::{EventStatus, type_window};
 use crate::domain::text::{MAX_SLUG, looks_like_time_zone, slug_of};
-use crate::http::auth::Member;
+use crate::http::auth::Staff;
 use crate::http::error::{ApiError, FieldError, Problem};
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::http::fields::{Instant, Wrong, given};
@@ -25,7 +25,6 @@ use crate::selling::keys;
 use crate::store::directory::{self, Place};
 use crate::store::door::{self, CheckinList};
 use crate::store::event::{self, Event};
-use crate::store::member::OrgRole;
 use crate::store::{Tx, change, is_unique_violation, organizer, ticket_type};
 
 /// An event as its organizer sees it.
@@ -149,10 +148,9 @@ pub(super) struct EventFields {
 )]
 pub(super) async fn create(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiJson(fields): ApiJson<EventFields>,
 ) -> Result<(StatusCode, Json<EventJson>), ApiError> {
-    member.require(OrgRole::Manager)?;
     let now = app.clock.now();
     let mut wrong = Wrong::default();
     for (field, missing) in [
@@ -199,7 +197,7 @@ pub(super) async fn create(
 )]
 pub(super) async fn update(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
     ApiJson(fields): ApiJson<EventFields>,
 ) -> Result<Json<EventJson>, ApiError> {
@@ -253,7 +251,7 @@ pub(super) struct EventsQuery {
 )]
 pub(super) async fn list(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiQuery(query): ApiQuery<EventsQuery>,
 ) -> Result<Json<Page<EventJson>>, ApiError> {
     let page = PageQuery { limit: query.limit, cursor: query.cursor };
@@ -283,7 +281,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn show(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
 ) -> Result<Json<EventDetail>, ApiError> {
     let organizer_id = member.organizer_id;
@@ -320,7 +318,7 @@ pub(super) async fn show(
 )]
 pub(super) async fn publish(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
 ) -> Result<Json<EventJson>, ApiError> {
     let (mut tx, mut event) = open(&app, &member, event_id).await?;
@@ -384,7 +382,7 @@ fn first_list(app: &AppState, event_id: Uuid, now: OffsetDateTime) -> CheckinLis
     }
 }
 
-fn blank(app: &AppState, member: &Member, fields: &EventFields, now: OffsetDateTime) -> Event {
+fn blank(app: &AppState, member: &Staff, fields: &EventFields, now: OffsetDateTime) -> Event {
     let title = fields.title.clone().unwrap_or_default();
     let slug = fields.slug.clone().unwrap_or_else(|| slug_of(&title, &mut app.rng.clone()));
     let hold_secs = i32::try_from(app.config.hold_minutes.saturating_mul(60)).unwrap_or(900);

@@ -5,14 +5,17 @@
 
 mod door;
 mod events;
+mod invitations;
+mod members;
 mod profile;
+mod system_accounts;
 mod ticket_types;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::auth::Member;
+use super::auth::Acting;
 use super::edge;
 use super::error::ApiError;
 use crate::app::{App, AppState};
@@ -21,7 +24,6 @@ use crate::domain::pricing::UnitPrice;
 use crate::selling::StepError;
 use crate::store::audit::{self, Act};
 use crate::store::event::{self, Event};
-use crate::store::member::OrgRole;
 use crate::store::{Tx, change, search, ticket_type};
 use shared::money::Tax;
 
@@ -29,6 +31,14 @@ pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(profile::show, profile::put))
         .routes(routes!(profile::submit))
+        .routes(routes!(members::list))
+        .routes(routes!(members::change, members::remove))
+        .routes(routes!(invitations::list, invitations::create))
+        .routes(routes!(invitations::withdraw))
+        .routes(routes!(invitations::accept))
+        .routes(routes!(system_accounts::list, system_accounts::create))
+        .routes(routes!(system_accounts::rotate))
+        .routes(routes!(system_accounts::revoke))
         .routes(routes!(events::create))
         .routes(routes!(events::update))
         .routes(routes!(events::list))
@@ -46,19 +56,18 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(door::update_steward, door::archive_steward))
 }
 
-/// The member's transaction and the event, locked against other changes; for managers and owners.
-async fn open(app: &App, member: &Member, event_id: Uuid) -> Result<(Tx, Event), ApiError> {
-    member.require(OrgRole::Manager)?;
-    let mut tx = app.db.tenant(member.organizer_id).await?;
-    let event = event::lock(&mut tx, member.organizer_id, event_id).await?;
+/// The organizer's transaction and the event, locked against other changes.
+async fn open(app: &App, acting: &impl Acting, event_id: Uuid) -> Result<(Tx, Event), ApiError> {
+    let mut tx = app.db.tenant(acting.organizer_id()).await?;
+    let event = event::lock(&mut tx, acting.organizer_id(), event_id).await?;
     let event = event.ok_or_else(|| ApiError::not_found("event"))?;
     Ok((tx, event))
 }
 
 /// The event, to look at.
-async fn look(app: &App, member: &Member, event_id: Uuid) -> Result<(Tx, Event), ApiError> {
-    let mut tx = app.db.tenant(member.organizer_id).await?;
-    let event = event::find(&mut tx, member.organizer_id, event_id).await?;
+async fn look(app: &App, acting: &impl Acting, event_id: Uuid) -> Result<(Tx, Event), ApiError> {
+    let mut tx = app.db.tenant(acting.organizer_id()).await?;
+    let event = event::find(&mut tx, acting.organizer_id(), event_id).await?;
     let event = event.ok_or_else(|| ApiError::not_found("event"))?;
     Ok((tx, event))
 }
@@ -67,13 +76,13 @@ async fn look(app: &App, member: &Member, event_id: Uuid) -> Result<(Tx, Event),
 async fn finish(
     app: &App,
     mut tx: Tx,
-    member: &Member,
+    acting: &impl Acting,
     event_id: Uuid,
     action: &'static str,
     object: (&'static str, Uuid),
 ) -> Result<(), ApiError> {
-    let (organizer_id, now) = (member.organizer_id, app.clock.now());
-    record(app, &mut tx, member, action, object).await?;
+    let (organizer_id, now) = (acting.organizer_id(), app.clock.now());
+    record(app, &mut tx, acting, action, object, serde_json::json!({})).await?;
     event::bump(&mut tx, organizer_id, event_id).await?;
     let price_from = price_from(&mut tx, organizer_id, event_id).await?;
     search::refresh(&mut tx, organizer_id, event_id, price_from, now).await?;
@@ -106,22 +115,24 @@ fn still_on(event: &Event) -> Result<(), ApiError> {
 async fn record(
     app: &App,
     tx: &mut Tx,
-    member: &Member,
+    acting: &impl Acting,
     action: &'static str,
     object: (&'static str, Uuid),
+    detail: serde_json::Value,
 ) -> Result<(), sqlx::Error> {
     let (request_id, _) = edge::current();
+    let (actor_kind, actor_id) = acting.actor();
     let act = Act {
         audit_id: app.rng.uuid(&*app.clock),
-        actor_kind: "user",
-        actor_id: Some(member.user.user_id),
+        actor_kind,
+        actor_id: Some(actor_id),
         action,
         object_kind: object.0,
         object_id: object.1,
         request_id: Some(&request_id),
-        detail: serde_json::json!({}),
+        detail,
     };
-    audit::record(tx, member.organizer_id, &act, app.clock.now()).await
+    audit::record(tx, acting.organizer_id(), &act, app.clock.now()).await
 }
 
 /// What the cheapest public type costs in all.

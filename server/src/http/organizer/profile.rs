@@ -155,13 +155,12 @@ pub(super) async fn submit(
     State(app): State<AppState>,
     member: Member,
 ) -> Result<(StatusCode, Json<ProfileJson>), ApiError> {
-    member.require(OrgRole::Owner)?;
     let mut tx = app.db.tenant(member.organizer_id).await?;
     if !organizer::submit(&mut tx, member.organizer_id, app.clock.now()).await? {
         return Err(ApiError::conflict("already_submitted", "only a draft or rejected profile is submitted"));
     }
     let object = ("organizer", member.organizer_id);
-    super::record(&app, &mut tx, &member, "organizer.submitted", object).await?;
+    super::record(&app, &mut tx, &member, "organizer.submitted", object, serde_json::json!({})).await?;
     let found = organizer::find(&mut tx, member.organizer_id).await?;
     tx.commit().await?;
     let organizer = found.ok_or_else(|| ApiError::not_found("organizer"))?;

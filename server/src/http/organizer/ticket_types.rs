@@ -13,7 +13,7 @@ use super::{finish, look, open, room_for_one_more, still_on, unit_price};
 use crate::app::AppState;
 use crate::domain::catalog::type_window;
 use crate::domain::pricing::UnitPrice;
-use crate::http::auth::Member;
+use crate::http::auth::Staff;
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::{ApiJson, ApiPath};
 use crate::http::fields::{Instant, Wrong, given, money};
@@ -122,7 +122,7 @@ pub(super) struct TicketTypeFields {
 )]
 pub(super) async fn list(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
 ) -> Result<Json<Vec<TicketTypeJson>>, ApiError> {
     let (mut tx, event) = look(&app, &member, event_id).await?;
@@ -140,7 +140,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn create(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
     ApiJson(fields): ApiJson<TicketTypeFields>,
 ) -> Result<(StatusCode, Json<TicketTypeJson>), ApiError> {
@@ -234,7 +234,7 @@ pub(super) async fn create(
 )]
 pub(super) async fn update(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath((event_id, ticket_type_id)): ApiPath<(Uuid, Uuid)>,
     ApiJson(fields): ApiJson<TicketTypeFields>,
 ) -> Result<Json<TicketTypeJson>, ApiError> {
@@ -266,7 +266,7 @@ pub(super) async fn update(
 )]
 pub(super) async fn archive(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath((event_id, ticket_type_id)): ApiPath<(Uuid, Uuid)>,
 ) -> Result<StatusCode, ApiError> {
     let (mut tx, _) = open(&app, &member, event_id).await?;
@@ -306,7 +306,7 @@ pub(super) struct QuotaFields {
 )]
 pub(super) async fn quotas(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
 ) -> Result<Json<Vec<QuotaJson>>, ApiError> {
     let (mut tx, _) = look(&app, &member, event_id).await?;
@@ -323,7 +323,7 @@ pub(super) async fn quotas(
 )]
 pub(super) async fn create_quota(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
     ApiJson(fields): ApiJson<QuotaFields>,
 ) -> Result<(StatusCode, Json<QuotaJson>), ApiError> {
@@ -354,7 +354,7 @@ pub(super) async fn create_quota(
 )]
 pub(super) async fn update_quota(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath((event_id, quota_id)): ApiPath<(Uuid, Uuid)>,
     ApiJson(fields): ApiJson<QuotaFields>,
 ) -> Result<Json<QuotaJson>, ApiError> {
@@ -373,7 +373,7 @@ const MAX_CAPACITY: i32 = 4_000_000;
 
 async fn resize(
     tx: &mut crate::store::Tx,
-    member: &Member,
+    member: &Staff,
     event_id: Uuid,
     quota_id: Uuid,
     name: Option<&str>,
@@ -397,7 +397,7 @@ async fn resize(
 
 async fn find(
     tx: &mut crate::store::Tx,
-    member: &Member,
+    member: &Staff,
     event_id: Uuid,
     ticket_type_id: Uuid,
 ) -> Result<TicketType, ApiError> {

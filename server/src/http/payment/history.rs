@@ -75,7 +75,8 @@ pub(super) struct HistoryQuery {
 
 /// Payments and refunds, the newest first.
 ///
-/// One's own; with the header `Organizer-Id` all of that organizer's, for its owners and managers.
+/// One's own; with the header `Organizer-Id` all of that organizer's, for its owners and managers. System accounts
+/// with the scope `bookings.read` see their organizer's.
 #[utoipa::path(
     get, path = "/payment/history", tag = "payment",
     params(HistoryQuery, ("Organizer-Id" = Option<Uuid>, Header, description = "The organizer's instead of one's own")),
@@ -88,11 +89,24 @@ pub(super) async fn history(
     headers: HeaderMap,
     ApiQuery(query): ApiQuery<HistoryQuery>,
 ) -> Result<Response, ApiError> {
-    let user = caller.require_user()?;
     let limit = i64::from(query.limit.unwrap_or(50).clamp(1, 200));
     let filter = filter(&query)?;
-    let rows = match headers.get(&ORGANIZER_ID) {
-        None => {
+    let rows = match (&caller, headers.get(&ORGANIZER_ID)) {
+        (Caller::System(system), wanted) => {
+            let id = system.organizer_id;
+            if wanted.is_some_and(|wanted| wanted.as_bytes() != id.to_string().as_bytes()) {
+                return Err(ApiError::forbidden_code(
+                    "not_a_member",
+                    "this is another organizer's system account",
+                ));
+            }
+            let mut tx = app.db.tenant(id).await?;
+            let rows = transaction::history(&mut tx, &[id], None, &filter, limit + 1).await?;
+            tx.commit().await?;
+            rows
+        }
+        (caller, None) => {
+            let user = caller.require_user()?;
             let mut tx = app.db.user(user.user_id).await?;
             let organizers = booking::organizers_of_user(&mut tx, user.user_id).await?;
             let rows =
@@ -100,7 +114,8 @@ pub(super) async fn history(
             tx.commit().await?;
             rows
         }
-        Some(id) => {
+        (caller, Some(id)) => {
+            let user = caller.require_user()?;
             let id: Uuid = id.to_str().ok().and_then(|id| id.parse().ok()).ok_or_else(|| {
                 ApiError::bad_request("invalid_organizer_id", "Organizer-Id must be an organizer's id")
             })?;

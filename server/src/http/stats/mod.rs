@@ -20,8 +20,7 @@ use super::devices::{Incident, incidents_of};
 use crate::app::AppState;
 use crate::domain::incident::Kind;
 use crate::gates::fold;
-use crate::http::{ApiError, ApiPath, Member, MoneyJson, Problem};
-use crate::store::member::OrgRole;
+use crate::http::{ApiError, ApiPath, MoneyJson, Problem, Staff};
 use crate::store::stats::{self, TypeCounts};
 use crate::store::{incidents, manifests, scans};
 
@@ -151,10 +150,9 @@ struct Stats {
     security(("bearer" = [])), responses((status = 200, body = Stats), (status = 404, body = Problem)))]
 async fn get(
     State(app): State<AppState>,
-    member: Member,
+    member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
 ) -> Result<Json<Stats>, ApiError> {
-    member.require(OrgRole::Door)?;
     let organizer = member.organizer_id;
     let mut tx = app.db.tenant_snapshot(organizer).await?;
     let money =

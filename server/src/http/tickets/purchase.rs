@@ -114,7 +114,7 @@ fn check(app: &AppState, caller: &Caller, request: &PurchaseRequest) -> Result<(
         (Some(email), _) if !is_email(email) => {
             errors.push(FieldError::new("email", "invalid", "this is no e-mail address"));
         }
-        (None, Caller::Anonymous | Caller::Guest(_)) => {
+        (None, Caller::Anonymous | Caller::Guest(_) | Caller::System(_)) => {
             errors.push(FieldError::new("email", "required", "a guest says where the tickets go"));
         }
         _ => {}
@@ -159,7 +159,7 @@ async fn run(
         Caller::User(user) => {
             (Buyer::User(user.user_id), None, request.email.clone().or_else(|| Some(user.email.clone())))
         }
-        Caller::Anonymous | Caller::Guest(_) => {
+        Caller::Anonymous | Caller::Guest(_) | Caller::System(_) => {
             let (text, guest) = booking_secret(app, organizer_id, booking_id);
             (Buyer::Guest(guest.secret_hash), Some(text), request.email.clone())
         }

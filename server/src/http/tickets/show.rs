@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
 use crate::app::AppState;
-use crate::http::auth::Caller;
+use crate::http::auth::{Caller, not_signed_in};
 use crate::http::booking_view::{TicketJson, staff_of, tickets_json};
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::ApiPath;
@@ -38,12 +38,7 @@ pub(super) async fn show(
 /// The ticket, if the caller may know of it.
 pub(super) async fn ticket_of(app: &AppState, caller: &Caller, ticket_id: Uuid) -> Result<Ticket, ApiError> {
     let found = match caller {
-        Caller::Anonymous => {
-            return Err(ApiError::unauthorized(
-                "not_signed_in",
-                "sign in, or send the booking's secret in the header Booking-Secret",
-            ));
-        }
+        Caller::Anonymous | Caller::System(_) => return Err(not_signed_in()),
         Caller::Guest(guest) => {
             let mut tx = app.db.guest(&guest.secret_hash).await?;
             let found = ticket::find(&mut tx, &[guest.organizer_id], ticket_id).await?;

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::AppState;
-use crate::http::auth::Caller;
+use crate::http::auth::{Caller, not_signed_in};
 use crate::http::booking_view::{TicketJson, tickets_json};
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::ApiQuery;
@@ -79,12 +79,7 @@ pub(super) async fn view(
             tx.commit().await?;
             all
         }
-        Caller::Anonymous => {
-            return Err(ApiError::unauthorized(
-                "not_signed_in",
-                "sign in, or send the booking's secret in the header Booking-Secret",
-            ));
-        }
+        Caller::Anonymous | Caller::System(_) => return Err(not_signed_in()),
     };
     let mut tickets = tickets;
     let size = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -1,0 +1,218 @@
+//! `/organizer/invitations`: asking somebody to become a member. The token goes by mail to the address, and
+//! only the account of that address may use it.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use time::{Duration, OffsetDateTime};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::AppState;
+use crate::auth::named_secret::{INVITATION, NamedSecret};
+use crate::domain::account::Email;
+use crate::http::auth::{Caller, Member};
+use crate::http::error::{ApiError, Problem};
+use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
+use crate::http::page::{Page, PageQuery, after_id};
+use crate::store::invitation::{self, Invitation};
+use crate::store::member::{self, OrgRole};
+use crate::store::users;
+
+/// How long an invitation may be accepted.
+const GOOD_FOR: Duration = Duration::days(7);
+/// Open ones of one organizer at most.
+const MAX_OPEN: i64 = 200;
+
+/// An open invitation.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct InvitationJson {
+    invitation_id: Uuid,
+    email: String,
+    role: OrgRole,
+    invited_by: Uuid,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    expires_at: OffsetDateTime,
+    /// With `--dev`, and in the answer to POST alone: what the mail carries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "email": "door@nachtklang.example", "role": "door" }))]
+pub(super) struct NewInvitation {
+    email: String,
+    role: OrgRole,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "token": "hvi_…" }))]
+pub(super) struct AcceptInvitation {
+    /// From the mail.
+    token: String,
+}
+
+/// The membership that an invitation led to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AcceptedJson {
+    organizer_id: Uuid,
+    role: OrgRole,
+}
+
+/// Invites the owner of an address to become a member, for seven days.
+///
+/// Owners invite to every role, managers to the door. A new invitation of the same address replaces the old.
+#[utoipa::path(
+    post, path = "/organizer/invitations", tag = "organizer",
+    params(("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
+    request_body = NewInvitation, security(("bearer" = [])),
+    responses(
+        (status = 201, body = InvitationJson), (status = 401, body = Problem), (status = 403, body = Problem),
+        (status = 409, description = "`too_many`", body = Problem), (status = 422, description = "`invalid_fields`, `invalid_body`", body = Problem),
+    ),
+)]
+pub(super) async fn create(
+    State(app): State<AppState>,
+    member: Member,
+    ApiJson(body): ApiJson<NewInvitation>,
+) -> Result<(StatusCode, Json<InvitationJson>), ApiError> {
+    if !member.role.may_appoint(body.role) {
+        return Err(ApiError::forbidden("managers invite people for the door; owners invite everybody"));
+    }
+    let email =
+        Email::parse(&body.email).map_err(|e| ApiError::invalid_field("email", "invalid", e.to_string()))?;
+    let organizer_id = member.organizer_id;
+    let now = app.clock.now();
+    let token = NamedSecret::generate(INVITATION, organizer_id, &app.rng);
+    let invitation = Invitation {
+        invitation_id: app.rng.uuid(&*app.clock),
+        email: email.as_str().to_owned(),
+        role: body.role,
+        invited_by: member.user.user_id,
+        created_at: now,
+        expires_at: now + GOOD_FOR,
+    };
+    let mut tx = app.db.tenant(organizer_id).await?;
+    if invitation::count_open(&mut tx, organizer_id, now).await? >= MAX_OPEN {
+        return Err(ApiError::conflict(
+            "too_many",
+            format!("at most {MAX_OPEN} invitations are open at once"),
+        ));
+    }
+    invitation::insert(&mut tx, organizer_id, &invitation, &token.hash()).await?;
+    let object = ("invitation", invitation.invitation_id);
+    let detail = json!({ "role": body.role.as_str() });
+    super::record(&app, &mut tx, &member, "invitation.created", object, detail).await?;
+    tx.commit().await?;
+    let told = app.config.dev.then(|| token.reveal().to_owned());
+    Ok((StatusCode::CREATED, Json(InvitationJson { token: told, ..invitation_json(invitation) })))
+}
+
+/// The open invitations.
+#[utoipa::path(
+    get, path = "/organizer/invitations", tag = "organizer",
+    params(PageQuery, ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
+    security(("bearer" = [])),
+    responses((status = 200, body = Page<InvitationJson>), (status = 400, description = "`invalid_cursor`", body = Problem), (status = 401, body = Problem), (status = 403, body = Problem)),
+)]
+pub(super) async fn list(
+    State(app): State<AppState>,
+    member: Member,
+    ApiQuery(page): ApiQuery<PageQuery>,
+) -> Result<Json<Page<InvitationJson>>, ApiError> {
+    let after = after_id(&page)?;
+    let (organizer_id, now) = (member.organizer_id, app.clock.now());
+    let mut tx = app.db.tenant(organizer_id).await?;
+    let rows = invitation::open(&mut tx, organizer_id, after, page.limit() + 1, now).await?;
+    tx.commit().await?;
+    let items = rows.into_iter().map(invitation_json).collect();
+    Ok(Json(Page::by_id(items, &page, |item: &InvitationJson| item.invitation_id)))
+}
+
+/// Takes an invitation back.
+#[utoipa::path(
+    delete, path = "/organizer/invitations/{invitation_id}", tag = "organizer",
+    params(("invitation_id" = Uuid, Path), ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
+    security(("bearer" = [])),
+    responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)),
+)]
+pub(super) async fn withdraw(
+    State(app): State<AppState>,
+    member: Member,
+    ApiPath(invitation_id): ApiPath<Uuid>,
+) -> Result<StatusCode, ApiError> {
+    let mut tx = app.db.tenant(member.organizer_id).await?;
+    let role = invitation::withdraw(&mut tx, member.organizer_id, invitation_id, app.clock.now()).await?;
+    let role = role.ok_or_else(|| ApiError::not_found("invitation"))?;
+    if !member.role.may_appoint(role) {
+        // Dropping the transaction leaves the invitation as it was.
+        return Err(ApiError::forbidden("only owners take back invitations to other roles than door"));
+    }
+    let object = ("invitation", invitation_id);
+    super::record(&app, &mut tx, &member, "invitation.withdrawn", object, json!({})).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Accepts an invitation: the caller becomes a member. A member of a higher role keeps it.
+#[utoipa::path(
+    post, path = "/auth/invitations/accept", tag = "accounts",
+    request_body = AcceptInvitation, security(("bearer" = [])),
+    responses(
+        (status = 200, body = AcceptedJson), (status = 401, body = Problem),
+        (status = 404, description = "no open invitation of the caller's confirmed address", body = Problem),
+        (status = 422, description = "`invalid_body`", body = Problem),
+    ),
+)]
+pub(super) async fn accept(
+    State(app): State<AppState>,
+    caller: Caller,
+    ApiJson(body): ApiJson<AcceptInvitation>,
+) -> Result<Json<AcceptedJson>, ApiError> {
+    let user = caller.require_user()?;
+    let unknown = || ApiError::not_found("open invitation for your address");
+    let token = NamedSecret::parse(INVITATION, &body.token).ok_or_else(unknown)?;
+    let organizer_id = token.organizer_id();
+    // The address as it is now, not as the token says it was.
+    let mut tx = app.db.user(user.user_id).await?;
+    let account = users::by_id(&mut tx, user.user_id).await?.ok_or_else(unknown)?;
+    tx.commit().await?;
+    if account.email_confirmed_at.is_none() {
+        return Err(unknown());
+    }
+    let now = app.clock.now();
+    let mut tx = app.db.tenant(organizer_id).await?;
+    let who = (user.user_id, account.email.as_str());
+    let (invitation_id, offered) =
+        invitation::accept(&mut tx, organizer_id, &token.hash(), who, now).await?.ok_or_else(unknown)?;
+    let held = member::role(&mut tx, organizer_id, user.user_id).await?;
+    let role = held.map_or(offered, |held| held.max(offered));
+    member::put(&mut tx, organizer_id, user.user_id, role, now).await?;
+    let acting = Member { user: user.clone(), organizer_id, role };
+    let detail = json!({ "role": role.as_str(), "invitation": invitation_id });
+    super::record(&app, &mut tx, &acting, "member.joined", ("user", user.user_id), detail).await?;
+    tx.commit().await?;
+    // The account's own row is the user's, not the organizer's: a transaction of its own.
+    let mut tx = app.db.user(user.user_id).await?;
+    users::make_organizer(&mut tx, user.user_id, now).await?;
+    tx.commit().await?;
+    Ok(Json(AcceptedJson { organizer_id, role }))
+}
+
+fn invitation_json(of: Invitation) -> InvitationJson {
+    InvitationJson {
+        invitation_id: of.invitation_id,
+        email: of.email,
+        role: of.role,
+        invited_by: of.invited_by,
+        created_at: of.created_at,
+        expires_at: of.expires_at,
+        token: None,
+    }
+}

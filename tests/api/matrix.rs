@@ -1,0 +1,571 @@
+//! Who gets in where, seen from outside: every operation of the served OpenAPI document × every kind of caller
+//! × an object of the caller's own side and one of somebody else's, by real requests, against `matrix.txt`,
+//! which a person can read. An operation without a line fails, and so does a line without an operation.
+//!
+//! Only who is let in is compared: whatever a request meets behind the door (400, 409, 422 …) counts as in.
+//! `MATRIX=write cargo nextest run -p hvflvspot-tests --test matrix` writes the table anew, for review.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use hvflvspot::clock::TestClock;
+use hvflvspot::domain::access::{self, Scope};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use support::server::{Reply, TestServer, send};
+use time::macros::datetime;
+use uuid::Uuid;
+
+const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/api/matrix.txt");
+const HEAD: &str = "\
+# Who gets in where. Two signs a caller: for an object of its own side, and for somebody else's
+# (own organizer, own booking; where a path names none, another organizer in the header Organizer-Id).
+#   + let in   1 not signed in (401)   3 may not (403)   4 may not know of it (404)
+# anon    nobody in particular         guest   holds a booking's secret     user    bought with an account
+# door, manager, owner                 members of the organizer
+# admin   administrator of the platform, member of none
+# system  system account with the scope that the route takes (with all of them, if it takes none)
+# bare    system account with another scope alone
+# Gates sign their requests: nobody here gets past their routes.
+";
+const CALLERS: [&str; 9] = ["anon", "guest", "user", "door", "manager", "owner", "admin", "system", "bare"];
+const PASSWORD: &str = "a-long-enough-password";
+
+/// One organizer and what belongs to it.
+#[derive(Debug, Default)]
+struct Side {
+    organizer: String,
+    owner: String,
+    ids: BTreeMap<&'static str, String>,
+    code: String,
+}
+
+/// A booking and how one gets at it.
+#[derive(Debug, Clone, Default)]
+struct Bought {
+    booking: String,
+    ticket: String,
+    secret: String,
+}
+
+struct World {
+    server: TestServer,
+    clock: TestClock,
+    db: PgConnection,
+    ours: Side,
+    theirs: Side,
+    /// Access tokens.
+    user: String,
+    door: String,
+    manager: String,
+    admin: String,
+    system: String,
+    /// May read events alone, and read statistics alone.
+    bare: [String; 2],
+    /// (the guest's, the user's, of others) that nobody changes.
+    lasting: [Bought; 3],
+}
+
+#[derive(Debug)]
+struct Operation {
+    method: Method,
+    path: String,
+    /// Of the document, if it has one.
+    example: Option<Value>,
+    takes_organizer: bool,
+}
+
+impl Operation {
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    fn changes(&self) -> bool {
+        self.method != Method::GET
+    }
+}
+
+fn text(of: &Value, name: &str) -> Result<String> {
+    Ok(of[name].as_str().with_context(|| format!("no {name} in {of}"))?.to_owned())
+}
+
+/// Every operation of the document.
+fn operations(document: &Value) -> Result<Vec<Operation>> {
+    let mut all = Vec::new();
+    for (path, item) in document["paths"].as_object().context("paths")? {
+        for method in ["get", "post", "put", "patch", "delete"] {
+            let Some(of) = item.get(method) else { continue };
+            let content = &of["requestBody"]["content"]["application/json"];
+            let schema = content["schema"]["$ref"].as_str().and_then(|r| r.rsplit('/').next());
+            let of_schema = schema.map(|name| &document["components"]["schemas"][name]["example"]);
+            let example = [Some(&content["example"]), of_schema].into_iter().flatten().find(|e| !e.is_null());
+            let parameters = of["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+            all.push(Operation {
+                method: method.to_uppercase().parse()?,
+                path: path.clone(),
+                example: example.cloned(),
+                takes_organizer: path.starts_with("/organizer/")
+                    || parameters.iter().any(|p| p["name"] == "Organizer-Id"),
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// Bodies that pass as far as the object they are about; `$…` stands for an id.
+fn body_of(operation: &Operation) -> Value {
+    let pay = json!({ "method": "simulated", "token": "tok_always_succeeds" });
+    match operation.name().as_str() {
+        "POST /tickets/purchase" => json!({
+            "event_id": "$event_id", "email": "guest@matrix.example",
+            "items": [{ "ticket_type_id": "$ticket_type_id", "quantity": 1 }],
+        }),
+        "POST /tickets/validate" => json!({ "code": "$code", "event_id": "$event_id" }),
+        "POST /payment/process" => json!({ "booking_id": "$booking_id", "payment": pay }),
+        "POST /payment/refund" => json!({ "booking_id": "$booking_id" }),
+        "POST /organizer/events/{event_id}/ticket-types" => json!({
+            "name": "Seats", "price": { "amount_minor": 2_000, "currency": "EUR" },
+            "tax": { "rate_bp": 1_000, "inclusive": true }, "capacity": 10,
+        }),
+        "POST /organizer/events/{event_id}/quotas" => json!({ "name": "Rows", "capacity": 10 }),
+        "POST /organizer/events/{event_id}/lists" => json!({ "name": "Backstage" }),
+        "POST /organizer/events/{event_id}/gates" => json!({ "name": "West" }),
+        "POST /organizer/events/{event_id}/stewards" => json!({ "label": "Eve", "pin": "492817" }),
+        "POST /organizer/events/{event_id}/devices/slots" => json!({ "label": "Phone" }),
+        "POST /organizer/events/{event_id}/devices/slots/{slot_id}/confirm" => json!({ "digits": "123456" }),
+        "POST /organizer/events/{event_id}/devices/{device_id}/quarantine" => {
+            json!({ "decision": "accept", "log_no": 1, "seq": 1 })
+        }
+        "PUT /organizer/members/{user_id}" => json!({ "role": "door" }),
+        "PUT /organizer/events/{event_id}/update" => json!({ "venue_name": "Hall 2" }),
+        _ => operation.example.clone().unwrap_or_else(|| json!({})),
+    }
+}
+
+/// Objects that a call may use up: a fresh one before each.
+async fn fresh(world: &mut World, name: &str, side: usize, who: &str) -> Result<Option<(String, String)>> {
+    let at = if side == 0 { &world.ours } else { &world.theirs };
+    let event = format!("/organizer/events/{}", at.ids["event_id"]);
+    let owner = at.owner.clone();
+    let made = |path: String, body: Value, id: &'static str| (path, body, id);
+    let (path, body, id) = match name {
+        "gate_id" => made(format!("{event}/gates"), json!({ "name": "North" }), "gate_id"),
+        "list_id" => made(format!("{event}/lists"), json!({ "name": "Backstage" }), "list_id"),
+        "steward_id" => {
+            made(format!("{event}/stewards"), json!({ "label": "Ann", "pin": "492817" }), "steward_id")
+        }
+        "slot_id" => made(format!("{event}/devices/slots"), json!({ "label": "Phone" }), "slot_id"),
+        "ticket_type_id" => {
+            let body = json!({
+                "name": "Seats", "price": { "amount_minor": 2_000, "currency": "EUR" },
+                "tax": { "rate_bp": 1_000, "inclusive": true }, "quota_id": at.ids["quota_id"],
+            });
+            made(format!("{event}/ticket-types"), body, "ticket_type_id")
+        }
+        "invitation_id" => {
+            let body = json!({ "email": "somebody@matrix.example", "role": "door" });
+            made("/organizer/invitations".to_owned(), body, "invitation_id")
+        }
+        "user_id" => {
+            let id = Uuid::from_u128(Uuid::parse_str(&at.organizer)?.as_u128() ^ 1);
+            sqlx::query(
+                "insert into members (organizer_id, user_id, role, created_at) values ($1::uuid, $2, 'door', now())
+                 on conflict (organizer_id, user_id) do update set role = 'door'",
+            )
+            .bind(&at.organizer)
+            .bind(id)
+            .execute(&mut world.db)
+            .await?;
+            return Ok(Some((id.to_string(), String::new())));
+        }
+        "account_id" => {
+            let id = Uuid::from_u128(Uuid::parse_str(&at.organizer)?.as_u128() ^ 2);
+            sqlx::query(
+                "insert into system_accounts (organizer_id, account_id, label, scopes, secret_hash, created_by, created_at)
+                 values ($1::uuid, $2, 'x', '{events.read}', sha256('x'), $2, now())
+                 on conflict (organizer_id, account_id) do update set revoked_at = null",
+            )
+            .bind(&at.organizer)
+            .bind(id)
+            .execute(&mut world.db)
+            .await?;
+            return Ok(Some((id.to_string(), String::new())));
+        }
+        "booking_id" | "ticket_id" => {
+            let buyer = (side == 0 && who != "guest").then(|| world.user.clone());
+            let bought = buy(&world.server, at, buyer.as_deref(), name == "ticket_id").await?;
+            let id = if name == "ticket_id" { bought.ticket } else { bought.booking };
+            return Ok(Some((id, bought.secret)));
+        }
+        _ => return Ok(None),
+    };
+    let reply = world.server.post_as(&owner, &path, &body).await?;
+    Ok(Some((text(&reply.expect(201)?, id)?, String::new())))
+}
+
+/// The id that stands for `name`, and the secret that a guest shows with it.
+async fn object(
+    world: &mut World,
+    operation: &Operation,
+    name: &str,
+    side: usize,
+    who: &str,
+) -> Result<(String, String)> {
+    let last = operation.path.split('/').rfind(|part| part.starts_with('{'));
+    let used_up = last.is_none_or(|last| last == format!("{{{name}}}"));
+    if operation.changes()
+        && used_up
+        && let Some((id, secret)) = fresh(world, name, side, who).await?
+    {
+        // Somebody else's booking is asked for with the secret of one's own.
+        let secret = if side == 0 { secret } else { world.lasting[0].secret.clone() };
+        return Ok((id, secret));
+    }
+    let bought = match (side, who) {
+        (0, "guest") => &world.lasting[0],
+        (0, _) => &world.lasting[1],
+        _ => &world.lasting[2],
+    };
+    let at = if side == 0 { &world.ours } else { &world.theirs };
+    let id =
+        match name {
+            "booking_id" => bought.booking.clone(),
+            "ticket_id" => bought.ticket.clone(),
+            "code" => at.code.clone(),
+            name => at.ids.get(name).cloned().with_context(|| {
+                format!("{}: make an object for {{{name}}} in this test", operation.name())
+            })?,
+        };
+    Ok((id, world.lasting[0].secret.clone()))
+}
+
+/// The same value with its `$names` replaced.
+async fn filled(
+    world: &mut World,
+    operation: &Operation,
+    body: Value,
+    side: usize,
+    who: &str,
+    secret: &mut String,
+) -> Result<Value> {
+    let mut text = body.to_string();
+    while let Some(at) = text.find("\"$") {
+        let end = at + 2 + text[at + 2..].find('"').context("a closing quote")?;
+        let name = text[at + 2..end].to_owned();
+        let (id, shown) = object(world, operation, &name, side, who).await?;
+        if name == "booking_id" {
+            *secret = shown;
+        }
+        text.replace_range(at..=end, &Value::from(id).to_string());
+    }
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// One request; its sign.
+async fn ask(world: &mut World, operation: &Operation, who: &str, side: usize) -> Result<char> {
+    let mut secret = world.lasting[0].secret.clone();
+    let mut path = operation.path.clone();
+    while let Some(at) = path.find('{') {
+        let end = at + path[at..].find('}').context("a closing brace")?;
+        let name = path[at + 1..end].to_owned();
+        let (id, shown) = object(world, operation, &name, side, who).await?;
+        if matches!(name.as_str(), "booking_id" | "ticket_id") {
+            secret = shown;
+        }
+        path.replace_range(at..=end, &id);
+    }
+    let mut body = filled(world, operation, body_of(operation), side, who, &mut secret).await?;
+    match operation.name().as_str() {
+        // Whoever is no member anywhere would found an organizer, and be its owner from here on.
+        "PUT /organizer/profile" if matches!(who, "user" | "admin") => body = json!({}),
+        // Not all of the account's sessions.
+        "POST /auth/v1/logout" => path.push_str("?scope=local"),
+        _ => {}
+    }
+    let scope = access::action_of(operation.method.as_str(), &operation.path).and_then(access::Action::scope);
+    let ends_session = matches!(operation.path.as_str(), "/auth/v1/logout" | "/auth/session");
+    let mut token = match who {
+        "user" => Some(world.user.clone()),
+        "door" => Some(world.door.clone()),
+        "manager" => Some(world.manager.clone()),
+        "owner" => Some(world.ours.owner.clone()),
+        "admin" => Some(world.admin.clone()),
+        "system" => Some(world.system.clone()),
+        "bare" => Some(world.bare[usize::from(scope == Some(Scope::EventsRead))].clone()),
+        _ => None,
+    };
+    if ends_session && operation.changes() && token.is_some() && !matches!(who, "system" | "bare") {
+        token = Some(sign_in(&world.server, &format!("{who}@matrix.example")).await?);
+    }
+    for _ in 0..3 {
+        let mut request = world.server.request(operation.method.clone(), &path);
+        if let Some(token) = &token {
+            request = request.bearer_auth(token);
+        } else if who == "guest" {
+            request = request.header("booking-secret", &secret);
+        }
+        if side == 1 && operation.takes_organizer && !path_names_object(operation) {
+            request = request.header("organizer-id", &world.theirs.organizer);
+        }
+        if operation.changes() {
+            request = request.json(&body);
+        }
+        let reply = send(request).await?;
+        match reply.status.as_u16() {
+            401 => return Ok('1'),
+            403 => return Ok('3'),
+            404 => return Ok('4'),
+            // A limit is no answer: the minute passes.
+            429 => world.clock.advance(Duration::from_secs(61)),
+            500.. => bail!("{} {path} as {who}: {}", operation.method, reply.text),
+            _ => return Ok('+'),
+        }
+    }
+    bail!("{} {path} as {who}: limited again and again", operation.method)
+}
+
+fn path_names_object(operation: &Operation) -> bool {
+    operation.path.contains('{')
+}
+
+async fn row(world: &mut World, operation: &Operation) -> Result<String> {
+    let mut out = format!("{:<78}", operation.name());
+    for who in CALLERS {
+        let own = ask(world, operation, who, 0).await?;
+        let others = ask(world, operation, who, 1).await?;
+        write!(out, " {:>7}", format!("{own}{others}"))?;
+    }
+    Ok(out)
+}
+
+async fn sign_in(server: &TestServer, email: &str) -> Result<String> {
+    let body = json!({ "email": email, "password": PASSWORD });
+    let session = server.post("/auth/v1/token?grant_type=password", &body).await?.expect(200)?;
+    text(&session, "access_token")
+}
+
+/// (access token, user id)
+async fn sign_up(server: &TestServer, name: &str) -> Result<(String, String)> {
+    let body = json!({ "email": format!("{name}@matrix.example"), "password": PASSWORD });
+    let session = server.post("/auth/v1/signup", &body).await?.expect(200)?;
+    Ok((text(&session, "access_token")?, text(&session["user"], "id")?))
+}
+
+async fn buy(server: &TestServer, at: &Side, buyer: Option<&str>, paid: bool) -> Result<Bought> {
+    let mut order = json!({
+        "event_id": at.ids["event_id"], "email": "guest@matrix.example",
+        "items": [{ "ticket_type_id": at.ids["ticket_type_id"], "quantity": 1 }],
+    });
+    if paid {
+        order["payment"] = json!({ "method": "simulated", "token": "tok_always_succeeds" });
+    }
+    let request = server.request(Method::POST, "/tickets/purchase").json(&order);
+    let request = match buyer {
+        Some(token) => request.bearer_auth(token),
+        None => request,
+    };
+    let booking = send(request).await?.expect(201)?;
+    let or_empty = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Ok(Bought {
+        booking: text(&booking, "booking_id")?,
+        ticket: or_empty(&booking["tickets"][0]["ticket_id"]),
+        secret: or_empty(&booking["booking_secret"]),
+    })
+}
+
+/// An organizer with an event on sale and one of everything.
+async fn found(server: &TestServer, db: &mut PgConnection, name: &str) -> Result<Side> {
+    let (owner, owner_id) = sign_up(server, name).await?;
+    let profile = json!({ "name": name, "contact_email": "office@matrix.example" });
+    let request = server.request(Method::PUT, "/organizer/profile").bearer_auth(&owner).json(&profile);
+    let organizer = text(&send(request).await?.expect(201)?, "organizer_id")?;
+    let post = async |path: &str, body: Value| -> Result<Value> {
+        let reply: Reply = server.post_as(&owner, path, &body).await?;
+        anyhow::ensure!(reply.status.is_success(), "{path}: {}", reply.text);
+        Ok(reply.body)
+    };
+    let event = post(
+        "/organizer/events/create",
+        json!({
+            "title": "Night of Owls", "category_id": "music", "venue_name": "Main hall", "city": "Wien",
+            "time_zone": "Europe/Vienna", "currency": "EUR", "max_per_booking": 10,
+            "starts_at": "2090-06-01T18:00:00Z", "ends_at": "2090-06-01T23:00:00Z",
+            "refundable_until": "2090-05-01T00:00:00Z",
+        }),
+    )
+    .await?;
+    let event = text(&event, "event_id")?;
+    let path = format!("/organizer/events/{event}");
+    let kind = json!({
+        "name": "Standing", "price": { "amount_minor": 2_000, "currency": "EUR" },
+        "tax": { "rate_bp": 1_000, "inclusive": true }, "capacity": 10_000,
+    });
+    let kind = post(&format!("{path}/ticket-types"), kind).await?;
+    let list = post(&format!("{path}/lists"), json!({ "name": "Entrance" })).await?;
+    let gate = post(&format!("{path}/gates"), json!({ "name": "North" })).await?;
+    let steward = post(&format!("{path}/stewards"), json!({ "label": "Ann", "pin": "492817" })).await?;
+    let slot = post(&format!("{path}/devices/slots"), json!({ "label": "Phone" })).await?;
+    post(&format!("{path}/publish"), json!({})).await?;
+    let device = Uuid::from_u128(Uuid::parse_str(&event)?.as_u128() ^ 3);
+    sqlx::query(
+        "insert into devices (organizer_id, device_id, event_id, number, label, box_office, public_key, certificate,
+                              not_after, confirmed_at, confirmed_by)
+         values ($1::uuid, $2, $3::uuid, 900, 'Phone', false, sha256($3::text::bytea), 'x', now(), now(), $4::uuid)",
+    )
+    .bind(&organizer)
+    .bind(device)
+    .bind(&event)
+    .bind(&owner_id)
+    .execute(db)
+    .await?;
+    let mut side = Side { organizer, owner, ..Side::default() };
+    side.ids = BTreeMap::from([
+        ("event_id", event),
+        ("ticket_type_id", text(&kind, "ticket_type_id")?),
+        ("quota_id", text(&kind, "quota_id")?),
+        ("list_id", text(&list, "list_id")?),
+        ("gate_id", text(&gate, "gate_id")?),
+        ("steward_id", text(&steward, "steward_id")?),
+        ("slot_id", text(&slot, "slot_id")?),
+        ("device_id", device.to_string()),
+        ("user_id", owner_id),
+    ]);
+    Ok(side)
+}
+
+/// A new system account's token.
+async fn system(server: &TestServer, owner: &str, scopes: &[Scope]) -> Result<String> {
+    let body = json!({ "label": "Integration", "scopes": scopes });
+    let made = server.post_as(owner, "/organizer/system-accounts", &body).await?.expect(201)?;
+    let credentials = json!({ "client_id": made["client_id"], "client_secret": made["client_secret"] });
+    text(&server.post("/auth/system/login", &credentials).await?.expect(200)?, "access_token")
+}
+
+async fn member(world: (&TestServer, &str), name: &str) -> Result<String> {
+    let (server, owner) = world;
+    let (token, _) = sign_up(server, name).await?;
+    let body = json!({ "email": format!("{name}@matrix.example"), "role": name });
+    let invitation = server.post_as(owner, "/organizer/invitations", &body).await?.expect(201)?;
+    let accept = json!({ "token": invitation["token"] });
+    server.post_as(&token, "/auth/invitations/accept", &accept).await?.expect(200)?;
+    Ok(token)
+}
+
+async fn world() -> Result<World> {
+    let clock = TestClock::at(datetime!(2026-11-20 12:00 UTC));
+    let server = TestServer::builder()
+        .clock(&clock)
+        .config(|config| config.auth.logins_per_minute = 1_000)
+        .start()
+        .await?;
+    let mut db = server.db.owner().await?;
+    let mut ours = found(&server, &mut db, "owner").await?;
+    let mut theirs = found(&server, &mut db, "rival").await?;
+    let (user, _) = sign_up(&server, "user").await?;
+    sign_up(&server, "admin").await?;
+    sqlx::query("update users set role = 'admin' where email = 'admin@matrix.example'")
+        .execute(&mut db)
+        .await?;
+    let lasting = [
+        buy(&server, &ours, None, true).await?,
+        buy(&server, &ours, Some(&user), true).await?,
+        buy(&server, &theirs, None, true).await?,
+    ];
+    for (side, bought) in [(&mut ours, &lasting[0]), (&mut theirs, &lasting[2])] {
+        let path = format!("/tickets/{}", bought.ticket);
+        let ticket =
+            send(server.request(Method::GET, &path).header("booking-secret", &bought.secret)).await?;
+        side.code = text(&ticket.expect(200)?, "code")?;
+    }
+    Ok(World {
+        door: member((&server, &ours.owner), "door").await?,
+        manager: member((&server, &ours.owner), "manager").await?,
+        admin: sign_in(&server, "admin@matrix.example").await?,
+        system: system(&server, &ours.owner, &Scope::ALL).await?,
+        bare: [
+            system(&server, &ours.owner, &[Scope::EventsRead]).await?,
+            system(&server, &ours.owner, &[Scope::StatsRead]).await?,
+        ],
+        server,
+        clock,
+        db,
+        ours,
+        theirs,
+        user,
+        lasting,
+    })
+}
+
+/// What the table inside says of members must be what is seen from outside, for whoever acts on an own object.
+fn agrees(operation: &Operation, row: &str) -> Option<String> {
+    let action = access::action_of(operation.method.as_str(), &operation.path)?;
+    // Everybody may leave, and nobody but owners and managers put others out.
+    if !action.is_staff_work() || action == access::Action::EndMembership {
+        return None;
+    }
+    let cells: Vec<&str> = row[78..].split_whitespace().collect();
+    for (who, role) in
+        [(3, access::OrgRole::Door), (4, access::OrgRole::Manager), (5, access::OrgRole::Owner)]
+    {
+        let told = access::member_may(Some(action), role).is_ok();
+        if cells[who].starts_with('+') != told {
+            return Some(format!(
+                "{}: domain::access and the server differ about {role:?}",
+                operation.name()
+            ));
+        }
+    }
+    let told = action.scope().is_some();
+    (cells[7].starts_with('+') != told)
+        .then(|| format!("{}: domain::access and the server differ about system accounts", operation.name()))
+}
+
+#[tokio::test]
+async fn every_route_lets_in_whom_the_table_says() -> Result<()> {
+    let mut world = world().await?;
+    let document = world.server.get("/openapi.json").await?.expect(200)?;
+    let operations = operations(&document)?;
+    let mut seen = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for operation in &operations {
+        let row = row(&mut world, operation).await?;
+        wrong.extend(agrees(operation, &row));
+        if access::action_of(operation.method.as_str(), &operation.path).is_none() {
+            wrong.push(format!("{}: enter it in domain::access::ROUTES", operation.name()));
+        }
+        seen.insert((operation.path.clone(), operation.method.to_string()), row);
+    }
+    for (method, path, _) in access::ROUTES {
+        if !seen.contains_key(&((*path).to_owned(), (*method).to_owned())) {
+            wrong.push(format!("{method} {path}: stands in domain::access::ROUTES and in no document"));
+        }
+    }
+    let head = CALLERS.iter().fold(format!("{:<78}", "# operation"), |line, who| format!("{line} {who:>7}"));
+    let now: Vec<&String> = seen.values().collect();
+    if std::env::var("MATRIX").is_ok_and(|v| v == "write") {
+        let rows = now.iter().fold(String::new(), |out, row| format!("{out}{row}\n"));
+        std::fs::write(TABLE, format!("{HEAD}{head}\n{rows}"))?;
+    }
+    let table = std::fs::read_to_string(TABLE)?;
+    let lines: Vec<&str> = table.lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty()).collect();
+    for row in &now {
+        if !lines.contains(&row.as_str()) {
+            wrong.push(format!("+ {row}"));
+        }
+    }
+    for line in lines {
+        if !now.iter().any(|row| row.as_str() == line) {
+            wrong.push(format!("- {line}"));
+        }
+    }
+    wrong.sort_by_key(|line| line.trim_start_matches(['+', '-', ' ']).to_owned());
+    assert!(
+        wrong.is_empty(),
+        "the table says (-), the server does (+); MATRIX=write writes it anew, for review:\n  {head}\n{}",
+        wrong.join("\n")
+    );
+    Ok(())
+}
