@@ -38,6 +38,7 @@ pub async fn seed(app: &AppState, router: &Router) -> anyhow::Result<()> {
         role: organizer.role.as_str(),
         session_id: app.rng.uuid(&*app.clock),
         signed_in_at: app.clock.now(),
+        aal: crate::domain::access::Aal::Aal1,
         user_metadata: json!({}),
     })?;
     let me = Caller { router, token };

@@ -1,4 +1,6 @@
-//! Members, invitations and system accounts, by HTTP.
+//! Members, invitations and system accounts, by HTTP; in `session` the sessions of browsers.
+
+mod session;
 
 use std::time::Duration;
 

@@ -329,6 +329,7 @@ async fn a_token_is_believed_until_it_expires_and_only_untouched() -> Result<()>
         role: "user",
         session_id: Uuid::from_u128(8),
         signed_in_at: server.app.clock.now(),
+        aal: hvflvspot::domain::access::Aal::Aal1,
         user_metadata: json!({"role": "admin"}),
     };
     let token = server.app.tokens.issue(&subject)?;

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::jose;
 use crate::app::App;
 use crate::clock::{SharedClock, SharedRng};
+use crate::domain::access::Aal;
 use crate::keys::MasterKey;
 use crate::store::Db;
 use crate::store::signing_key::{self, SigningKeyRow};
@@ -74,6 +75,7 @@ pub struct Subject<'a> {
     pub session_id: Uuid,
     /// When the session began.
     pub signed_in_at: OffsetDateTime,
+    pub aal: Aal,
     pub user_metadata: Value,
 }
 
@@ -155,8 +157,8 @@ impl AccessTokens {
             email: subject.email.to_owned(),
             role: AUDIENCE.to_owned(),
             session_id: subject.session_id,
-            aal: "aal1".to_owned(),
-            amr: json!([{ "method": "password", "timestamp": subject.signed_in_at.unix_timestamp() }]),
+            aal: subject.aal.as_str().to_owned(),
+            amr: amr(subject),
             app_metadata: AppMetadata { role: subject.role.to_owned(), provider: "email".to_owned() },
             user_metadata: subject.user_metadata.clone(),
         };
@@ -257,6 +259,17 @@ impl Loaded {
             })
             .collect();
         Ok(Self { keys, signing: EncodingKey::from_ec_der(&private), at })
+    }
+}
+
+/// How the session began, and what was shown since.
+fn amr(subject: &Subject<'_>) -> Value {
+    let at = subject.signed_in_at.unix_timestamp();
+    match subject.aal {
+        Aal::Aal1 => json!([{ "method": "password", "timestamp": at }]),
+        Aal::Aal2 => {
+            json!([{ "method": "password", "timestamp": at }, { "method": "totp", "timestamp": at }])
+        }
     }
 }
 

@@ -110,7 +110,7 @@ impl Counted {
 }
 
 /// One client: an IPv4 address, or the 64 bits of an IPv6 network, whose host part is everybody's to choose.
-fn network(addr: IpAddr) -> Vec<u8> {
+pub(super) fn network(addr: IpAddr) -> Vec<u8> {
     match addr.to_canonical() {
         IpAddr::V4(v4) => v4.octets().to_vec(),
         IpAddr::V6(v6) => v6.octets()[..8].to_vec(),

@@ -7,6 +7,8 @@ pub mod limit;
 pub mod named_secret;
 pub mod password;
 pub mod refresh_token;
+pub mod sign_in;
+pub mod totp;
 
 pub use access_token::{AccessTokens, Claims, TokenError, verify_access_token};
 pub use named_secret::NamedSecret;

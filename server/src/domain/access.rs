@@ -96,6 +96,32 @@ impl Scope {
     }
 }
 
+/// How strong a sign-in is (authenticator assurance level, as GoTrue's tokens name it).
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Aal {
+    /// A password, or a mail.
+    Aal1,
+    /// A second factor too.
+    Aal2,
+}
+
+impl Aal {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aal1 => "aal1",
+            Self::Aal2 => "aal2",
+        }
+    }
+
+    /// An unknown word is the lower one.
+    pub fn from_word(text: &str) -> Self {
+        if text == "aal2" { Self::Aal2 } else { Self::Aal1 }
+    }
+}
+
 /// To whom an action is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
@@ -290,6 +316,16 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("PUT", "/auth/v1/user", Action::ManageAccount),
     ("POST", "/auth/system/login", Action::SignIn),
     ("GET", "/auth/verify", Action::KnowOneself),
+    ("POST", "/auth/session", Action::SignIn),
+    ("GET", "/auth/session", Action::ManageAccount),
+    ("DELETE", "/auth/session", Action::SignIn),
+    ("GET", "/auth/sessions", Action::ManageAccount),
+    ("POST", "/auth/totp", Action::ManageAccount),
+    ("DELETE", "/auth/totp", Action::ManageAccount),
+    ("POST", "/auth/totp/confirm", Action::ManageAccount),
+    ("POST", "/auth/totp/verify", Action::ManageAccount),
+    ("DELETE", "/auth/account", Action::ManageAccount),
+    ("DELETE", "/auth/sessions/{session_id}", Action::ManageAccount),
     ("POST", "/auth/invitations/accept", Action::AcceptInvitation),
     ("GET", "/bookings/{booking_id}", Action::ReadBooking),
     ("POST", "/bookings/{booking_id}/cancel", Action::ChangeBooking),

@@ -17,13 +17,14 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::error::ApiError;
-use crate::app::AppState;
+use super::{cookie, session};
+use crate::app::{App, AppState};
 use crate::auth::named_secret::{NamedSecret, SYSTEM_TOKEN};
 use crate::auth::{TokenError, verify_access_token};
-use crate::domain::access::{self, Action, Denied, Scope, Standing};
+use crate::domain::access::{self, Aal, Action, Denied, Scope, Standing};
 pub use crate::domain::account::PlatformRole;
 use crate::store::member::{self, OrgRole};
-use crate::store::system;
+use crate::store::{system, totp};
 
 pub const BOOKING_SECRET: HeaderName = HeaderName::from_static("booking-secret");
 pub const ORGANIZER_ID: HeaderName = HeaderName::from_static("organizer-id");
@@ -44,6 +45,7 @@ pub struct User {
     pub email: String,
     pub role: PlatformRole,
     pub session_id: Uuid,
+    pub aal: Aal,
 }
 
 /// A system account of an organizer.
@@ -253,7 +255,17 @@ impl FromRequestParts<AppState> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
         let caller = identify(parts, app).await?;
-        access::may_try(action(parts), caller.standing()).map_err(refuse)?;
+        let action = action(parts);
+        access::may_try(action, caller.standing()).map_err(refuse)?;
+        if let Self::User(user) = &caller
+            && action.is_some_and(Action::is_staff_work)
+            && lacks_second_factor(app, user).await?
+        {
+            return Err(ApiError::forbidden_code(
+                "totp_required",
+                "show the second factor of your account first: POST /auth/totp/verify",
+            ));
+        }
         Ok(caller)
     }
 }
@@ -269,16 +281,35 @@ impl Caller {
     }
 }
 
+/// True if the account has a second factor that this session has not shown.
+pub async fn lacks_second_factor(app: &App, user: &User) -> Result<bool, sqlx::Error> {
+    if user.aal == Aal::Aal2 {
+        return Ok(false);
+    }
+    let mut tx = app.db.user(user.user_id).await?;
+    let on = totp::is_on(&mut tx, user.user_id).await?;
+    tx.commit().await?;
+    Ok(on)
+}
+
 /// Who it is, whatever it may do.
 async fn identify(parts: &Parts, app: &AppState) -> Result<Caller, ApiError> {
     let bearer = header_text(&parts.headers, &AUTHORIZATION)?;
     let secret = header_text(&parts.headers, &BOOKING_SECRET)?;
-    match (bearer, secret) {
-        (None, None) => Ok(Caller::Anonymous),
-        (None, Some(secret)) => guest(secret).map(Caller::Guest),
+    match (bearer, cookie::read(app, &parts.headers), secret) {
+        (None, None, None) => Ok(Caller::Anonymous),
+        (None, None, Some(secret)) => guest(secret).map(Caller::Guest),
+        (Some(_), Some(_), _) => Err(ApiError::bad_request(
+            "two_credentials",
+            "send a bearer token or the session's cookie, not both",
+        )),
+        (None, Some(text), _) => {
+            cookie::require_own_page(app, &parts.method, &parts.headers)?;
+            session::of_cookie(app, &text).await.map(Caller::User)
+        }
         // An account that also holds a booking's secret acts as the account; claiming a guest
         // booking is a route of its own, which reads the secret itself.
-        (Some(authorization), _) => {
+        (Some(authorization), None, _) => {
             let token = bearer_token(authorization)?;
             if token.starts_with(SYSTEM_TOKEN) {
                 system_account(app, token).await.map(Caller::System)
@@ -351,7 +382,8 @@ async fn user(app: &AppState, token: &str) -> Result<User, ApiError> {
         other => ApiError::unauthorized("invalid_token", "the access token is not valid").with_cause(other),
     })?;
     let role = PlatformRole::from_word(&claims.app_metadata.role);
-    Ok(User { user_id: claims.sub, email: claims.email, role, session_id: claims.session_id })
+    let aal = Aal::from_word(&claims.aal);
+    Ok(User { user_id: claims.sub, email: claims.email, role, session_id: claims.session_id, aal })
 }
 
 /// A booking's secret is base64url(organizer id, 16 bytes ‖ 32 random bytes): it names its organizer.

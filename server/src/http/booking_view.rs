@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::auth::{Caller, Guest, User, not_signed_in};
+use super::auth::{Caller, Guest, User, lacks_second_factor, not_signed_in};
 use super::error::ApiError;
 use super::fields::money;
 use super::page::MoneyJson;
@@ -176,12 +176,15 @@ async fn of_staff(
     Ok(None)
 }
 
-/// Where a user is a manager or owner.
+/// Where a user is a manager or owner; nowhere before a second factor that the account has was shown.
 pub async fn staff_of(app: &App, user: &User) -> Result<Vec<member::Membership>, sqlx::Error> {
     let mut tx = app.db.user(user.user_id).await?;
     let mut all = member::of_user(&mut tx, user.user_id).await?;
     tx.commit().await?;
     all.retain(|m| m.role >= OrgRole::Manager);
+    if !all.is_empty() && lacks_second_factor(app, user).await? {
+        all.clear();
+    }
     Ok(all)
 }
 

@@ -10,9 +10,11 @@
 //! ) -> Result<(StatusCode, Json<Event>), ApiError>
 //! ```
 
+pub mod account;
 pub mod auth;
 pub mod booking_view;
 pub mod bookings;
+pub mod cookie;
 pub mod dev;
 pub mod devices;
 pub mod edge;
@@ -31,10 +33,12 @@ pub mod page;
 pub mod payment;
 pub mod router;
 pub mod serve;
+pub mod session;
 pub mod stats;
 pub mod system;
 pub mod tickets;
 pub mod tls;
+pub mod totp;
 pub mod validate;
 pub mod whoami;
 

@@ -42,6 +42,14 @@ pub fn base() -> utoipa::openapi::OpenApi {
         ),
     );
     components.add_security_scheme(
+        "session",
+        SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(
+            "__Host-session",
+            "A browser's session, opened by POST /auth/session; wherever a bearer token is accepted. Unsafe requests \
+             must come from a page of this very site",
+        ))),
+    );
+    components.add_security_scheme(
         "booking_secret",
         SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
             "Booking-Secret",

@@ -13,8 +13,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::error::ApiError;
 use super::{
-    auth, bookings, dev, devices, edge, events, gates, gotrue, health, metrics, openapi, organizer, payment,
-    stats, system, tickets, validate, whoami,
+    account, auth, bookings, dev, devices, edge, events, gates, gotrue, health, metrics, openapi, organizer,
+    payment, session, stats, system, tickets, totp, validate, whoami,
 };
 use crate::app::AppState;
 use crate::config::HttpConfig;
@@ -22,6 +22,7 @@ use crate::config::HttpConfig;
 /// Every area's routes. Add yours here.
 pub fn api() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(openapi::base())
+        .merge(account::routes())
         .merge(bookings::routes())
         .merge(dev::routes())
         .merge(devices::routes())
@@ -32,9 +33,11 @@ pub fn api() -> OpenApiRouter<AppState> {
         .merge(metrics::routes())
         .merge(organizer::routes())
         .merge(payment::routes())
+        .merge(session::routes())
         .merge(stats::routes())
         .merge(system::routes())
         .merge(tickets::routes())
+        .merge(totp::routes())
         .merge(validate::routes())
         .merge(whoami::routes())
 }

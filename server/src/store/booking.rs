@@ -262,3 +262,28 @@ pub async fn id_of_secret(
     .fetch_optional(conn)
     .await
 }
+
+/// Takes the address off a user's bookings and the name off the tickets; how many bookings there are. Numbers stay, and so does the user's id, which
+/// names nobody once the account is gone.
+pub async fn forget_buyer(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    user_id: Uuid,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "update bookings set email = null where organizer_id = $1 and user_id = $2",
+        organizer_id,
+        user_id,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "update tickets set attendee_name = null
+          where organizer_id = $1 and user_id = $2 and attendee_name is not null",
+        organizer_id,
+        user_id,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}

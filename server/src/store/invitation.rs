@@ -144,3 +144,15 @@ pub async fn accept(
     .await?;
     Ok(row.map(|row| (row.invitation_id, OrgRole::from_column(&row.role))))
 }
+
+/// Erases the invitations of an address.
+pub async fn forget(conn: &mut PgConnection, organizer_id: Uuid, email: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "delete from invitations where organizer_id = $1 and lower(email) = lower($2)",
+        organizer_id,
+        email,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod booking;
 pub mod change;
+pub mod cookie;
 pub mod devices;
 pub mod directory;
 pub mod door;
@@ -34,6 +35,7 @@ pub mod sweep;
 pub mod system;
 pub mod ticket;
 pub mod ticket_type;
+pub mod totp;
 pub mod transaction;
 pub mod users;
 

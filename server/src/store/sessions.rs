@@ -4,11 +4,14 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::domain::access::Aal;
+
 /// A sign-in that still holds.
 #[derive(Debug, Clone, Copy)]
 pub struct Session {
     pub id: Uuid,
     pub created_at: OffsetDateTime,
+    pub aal: Aal,
 }
 
 /// A new sign-in with its first refresh token.
@@ -59,7 +62,7 @@ pub async fn open(
     .execute(&mut *conn)
     .await?;
     insert_token(conn, new.id, new.user_id, new.token_hash, new.token_expires_at, now).await?;
-    Ok(Session { id: new.id, created_at: now })
+    Ok(Session { id: new.id, created_at: now, aal: Aal::Aal1 })
 }
 
 /// What is known of a token.
@@ -86,16 +89,16 @@ pub async fn lock_live(
     session_id: Uuid,
     now: OffsetDateTime,
 ) -> Result<Option<Session>, sqlx::Error> {
-    sqlx::query_as!(
-        Session,
+    let row = sqlx::query!(
         "update sessions set refreshed_at = $2
           where id = $1 and revoked_at is null and not_after > $2
-         returning id, created_at",
+         returning id, created_at, aal",
         session_id,
         now,
     )
     .fetch_optional(conn)
-    .await
+    .await?;
+    Ok(row.map(|row| Session { id: row.id, created_at: row.created_at, aal: Aal::from_word(&row.aal) }))
 }
 
 /// Uses a token and stores its successor; false if it was used or has expired. The session is locked.

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::sessions::Session;
+use crate::domain::access::Aal;
 use crate::domain::account::PlatformRole;
 
 /// An account as stored.
@@ -152,7 +153,7 @@ pub async fn in_session(
     let row = sqlx::query!(
         r#"
         select u.id, u.email::text as "email!", u.password_hash, u.email_confirmed_at, u.role, u.user_metadata,
-               u.created_at, u.updated_at, u.last_sign_in_at, s.id as session_id, s.created_at as session_created_at
+               u.created_at, u.updated_at, u.last_sign_in_at, s.id as session_id, s.created_at as session_created_at, s.aal
           from users u
           join sessions s on s.user_id = u.id
          where u.id = $1 and s.id = $2 and s.revoked_at is null and s.not_after > $3
@@ -175,7 +176,8 @@ pub async fn in_session(
             last_sign_in_at: row.last_sign_in_at,
             secret: PasswordHash(row.password_hash),
         };
-        (user, Session { id: row.session_id, created_at: row.session_created_at })
+        let aal = Aal::from_word(&row.aal);
+        (user, Session { id: row.session_id, created_at: row.session_created_at, aal })
     }))
 }
 
@@ -283,4 +285,12 @@ pub async fn emails(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<(Uuid, 
         .fetch_all(conn)
         .await?;
     Ok(rows.into_iter().map(|row| (row.id, row.email)).collect())
+}
+
+/// Erases an account and all that hangs on it: sessions, cookies, second factor, known places; under the
+/// user's context.
+pub async fn delete(conn: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!("delete from user_bookings where user_id = $1", id).execute(&mut *conn).await?;
+    sqlx::query!("delete from users where id = $1", id).execute(conn).await?;
+    Ok(())
 }

@@ -182,6 +182,7 @@ impl Venue {
             role: "user",
             session_id: Uuid::from_u128(8),
             signed_in_at: app.clock.now(),
+            aal: hvflvspot::domain::access::Aal::Aal1,
             user_metadata: json!({}),
         })?)
     }

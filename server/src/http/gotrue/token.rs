@@ -182,6 +182,7 @@ fn issue(
         role: user.role.as_str(),
         session_id: session.id,
         signed_in_at: session.created_at,
+        aal: session.aal,
         user_metadata: user.user_metadata.clone(),
     };
     let access_token = app.tokens.issue(&subject).map_err(ApiError::internal)?;
