@@ -124,6 +124,7 @@ fn body_of(operation: &Operation) -> Value {
             "items": [{ "ticket_type_id": "$ticket_type_id", "quantity": 1 }],
         }),
         "POST /tickets/validate" => json!({ "code": "$code", "event_id": "$event_id" }),
+        "POST /auth/session" => json!({ "email": "user@matrix.example", "password": PASSWORD }),
         "POST /payment/process" => json!({ "booking_id": "$booking_id", "payment": pay }),
         "POST /payment/refund" => json!({ "booking_id": "$booking_id" }),
         "POST /organizer/events/{event_id}/ticket-types" => json!({
@@ -193,6 +194,15 @@ async fn fresh(world: &mut World, name: &str, side: usize, who: &str) -> Result<
             .execute(&mut world.db)
             .await?;
             return Ok(Some((id.to_string(), String::new())));
+        }
+        "session_id" => {
+            let whose = match who {
+                "user" | "door" | "manager" | "owner" | "admin" if side == 0 => who,
+                _ => "rival",
+            };
+            let login = json!({ "email": format!("{whose}@matrix.example"), "password": PASSWORD });
+            let session = world.server.post("/auth/session", &login).await?.expect(201)?;
+            return Ok(Some((text(&session, "session_id")?, String::new())));
         }
         "booking_id" | "ticket_id" => {
             let buyer = (side == 0 && who != "guest").then(|| world.user.clone());
