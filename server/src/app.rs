@@ -14,6 +14,7 @@ use crate::auth::{AccessTokens, Passwords};
 use crate::clock::{SharedClock, SharedRng};
 use crate::config::Config;
 use crate::gates::Gates;
+use crate::http::limits::Limits;
 use crate::http::metrics::Metrics;
 use crate::keys::MasterKey;
 use crate::news::News;
@@ -51,6 +52,7 @@ pub struct App {
     pub database_status: StatusSince,
     pub mail_status: StatusSince,
     pub metrics: Metrics,
+    pub limits: Limits,
     /// Cancelled when the server stops: long polls and streams end, jobs finish their step.
     pub stopping: CancellationToken,
     /// Places for requests at work.
@@ -77,6 +79,7 @@ impl AppState {
             database_status: StatusSince::default(),
             mail_status: StatusSince::default(),
             metrics: Metrics::default(),
+            limits: Limits::default(),
             stopping: CancellationToken::new(),
             selling: Selling::new(&config.gateway, &master_key),
             mail: Outgoing::new(&config)?,

@@ -38,6 +38,24 @@ pub struct Config {
     pub mail: MailConfig,
     pub gateway: GatewayConfig,
     pub http: HttpConfig,
+    pub limits: LimitsConfig,
+}
+
+/// Calls a minute, counted in each server's memory; 0 is no limit.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LimitsConfig {
+    pub purchase: Rate,
+    pub validate: Rate,
+    pub enrol: Rate,
+    pub search: Rate,
+    pub recover: Rate,
+}
+
+/// Calls a minute of each client address and of each account.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rate {
+    pub client: u32,
+    pub account: u32,
 }
 
 /// Accounts.
@@ -229,6 +247,22 @@ static SETTINGS: &[Setting] = settings! {
         => |c, v| { put(&mut c.gateway.success_rate, v, "a number from 0 to 1")?; within(c.gateway.success_rate, 0.0, 1.0) };
     "gateway.latency_ms" = "0", "simulated gateway: how long an answer takes"
         => |c, v| { put(&mut c.gateway.latency_ms, v, "a number of milliseconds")?; within(c.gateway.latency_ms, 0, 60_000) };
+    "limits.purchase_per_minute" = "6000", "purchases of each client address, which a carrier's customers may share; 0: no limit"
+        => |c, v| per_minute(&mut c.limits.purchase.client, v);
+    "limits.purchase_per_account_per_minute" = "60", "purchases of each account; 0: no limit"
+        => |c, v| per_minute(&mut c.limits.purchase.account, v);
+    "limits.validate_per_minute" = "12000", "online scans of each client address; 0: no limit"
+        => |c, v| per_minute(&mut c.limits.validate.client, v);
+    "limits.validate_per_account_per_minute" = "6000", "online scans of each account, as a row of turnstiles; 0: no limit"
+        => |c, v| per_minute(&mut c.limits.validate.account, v);
+    "limits.enrol_per_minute" = "1200", "enrolment steps of each client address; a device asks once a second; 0: no limit"
+        => |c, v| per_minute(&mut c.limits.enrol.client, v);
+    "limits.search_per_minute" = "6000", "searches of each client address; 0: no limit"
+        => |c, v| per_minute(&mut c.limits.search.client, v);
+    "limits.search_per_account_per_minute" = "600", "searches of each account; 0: no limit"
+        => |c, v| per_minute(&mut c.limits.search.account, v);
+    "limits.recover_per_minute" = "60", "requests for a mail of each client address; 0: no limit"
+        => |c, v| per_minute(&mut c.limits.recover.client, v);
     "http.body_limit" = "262144", "largest request body in bytes, where a route does not say otherwise"
         => |c, v| { put(&mut c.http.body_limit, v, "a number of bytes")?; within(c.http.body_limit, 1_024, 64 << 20) };
     "http.request_timeout_secs" = "30", "a request that takes longer is abandoned"
@@ -409,6 +443,7 @@ impl Config {
                 max_in_flight: 0,
                 cors_origins: Vec::new(),
             },
+            limits: LimitsConfig::default(),
         }
     }
 }
@@ -488,6 +523,11 @@ fn secs(slot: &mut Duration, text: &str) -> Result<(), String> {
     within(secs, 1, 3_600)?;
     *slot = Duration::from_secs(secs);
     Ok(())
+}
+
+fn per_minute(slot: &mut u32, text: &str) -> Result<(), String> {
+    put(slot, text, "a number")?;
+    within(*slot, 0, 10_000_000)
 }
 
 fn within<T: PartialOrd + fmt::Display>(value: T, low: T, high: T) -> Result<(), String> {

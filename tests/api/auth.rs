@@ -814,7 +814,7 @@ async fn the_demo_is_made_once_and_again_when_its_event_is_over() -> Result<()> 
     let base = format!("/organizer/events/{}", events(1).await?);
     for (part, count) in [("ticket-types", 2), ("lists", 1), ("gates", 2), ("stewards", 1)] {
         let list = server.get_as(token, &format!("{base}/{part}")).await?.expect(200)?;
-        assert_eq!(list.as_array().map(Vec::len), Some(count), "{part}: {list}");
+        assert_eq!(list["items"].as_array().map(Vec::len), Some(count), "{part}: {list}");
     }
     // Less than a day to go.
     let mut db = server.db.owner().await?;

@@ -147,7 +147,13 @@ async fn unknown_routes_and_wrong_methods_are_problems() -> Result<()> {
     assert_eq!(query.body["errors"][0]["field"], "limit", "{}", query.text);
     let unknown = server.get("/test/page?colour=red").await?;
     assert_eq!((unknown.status.as_u16(), unknown.code()), (400, "invalid_query"));
-    assert_eq!(server.get("/test/page?limit=5000").await?.text, "200");
+    for out in ["0", "201", "5000", "-1"] {
+        let refused = server.get(&format!("/test/page?limit={out}")).await?;
+        assert_eq!((refused.status.as_u16(), refused.code()), (400, "invalid_query"), "{out}");
+        assert_eq!(refused.body["errors"][0]["field"], "limit", "{}", refused.text);
+    }
+    assert_eq!(server.get("/test/page?limit=200").await?.text, "200");
+    assert_eq!(server.get("/test/page").await?.text, "50");
     let path = server.get("/test/id/not-an-id").await?;
     assert_eq!((path.status.as_u16(), path.code()), (400, "invalid_path"));
     Ok(())

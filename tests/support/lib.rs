@@ -1,6 +1,7 @@
 //! What the tests stand on: real processes, real databases, a site with an organizer and gates.
 
 pub mod db;
+mod documented;
 pub mod process;
 pub mod server;
 pub mod site;

@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::db::TestDb;
+use crate::documented;
 
 /// What a test may set before it starts.
 #[expect(missing_debug_implementations, reason = "routes have none")]
@@ -99,7 +100,8 @@ impl Builder {
         let tls = self.tls;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}", listener.local_addr()?);
-        let routes = router::finish(router::api().merge(self.routes), app.clone());
+        let routes = router::finish(router::api().merge(self.routes), app.clone())
+            .layer(axum::middleware::from_fn(documented::check));
         let serving = tokio::spawn({
             let app = app.clone();
             async move { serve::serve_tls(listener, routes, &app.config.http, tls, app.stopping.clone()).await }

@@ -17,6 +17,7 @@ pub const MAX_SIDES: usize = 200;
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = IncidentKind)]
 pub enum Kind {
     /// One ticket entered one list again without leaving it.
     DoubleAdmission,

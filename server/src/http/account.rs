@@ -51,7 +51,7 @@ struct Deleted {
 /// every booking. The bookings themselves, payments and counts stay: organizers' books depend on them. The last
 /// owner of an organizer hands it over first. Repeating a call that broke off finishes it.
 #[utoipa::path(
-    delete, path = "/auth/account", tag = "accounts", request_body = DeleteAccount, security(("session" = []), ("bearer" = [])),
+    delete, path = "/auth/account", operation_id = "delete_account", tag = "accounts", request_body = DeleteAccount, security(("session" = []), ("bearer" = [])),
     responses(
         (status = 200, body = Deleted), (status = 401, body = Problem),
         (status = 409, description = "`last_owner`: `organizers` names where", body = Problem),

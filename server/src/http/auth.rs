@@ -68,6 +68,15 @@ pub struct Guest {
 }
 
 impl Caller {
+    /// The account that limits count.
+    pub fn account_id(&self) -> Option<Uuid> {
+        match self {
+            Self::User(user) => Some(user.user_id),
+            Self::System(system) => Some(system.account_id),
+            Self::Anonymous | Self::Guest(_) => None,
+        }
+    }
+
     /// The account, or 401.
     pub fn require_user(&self) -> Result<&User, ApiError> {
         match self {
@@ -254,6 +263,10 @@ impl FromRequestParts<AppState> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
+        // A layer before us may have had to know.
+        if let Some(known) = parts.extensions.get::<Self>() {
+            return Ok(known.clone());
+        }
         let caller = identify(parts, app).await?;
         let action = action(parts);
         access::may_try(action, caller.standing()).map_err(refuse)?;

@@ -64,7 +64,7 @@ impl From<Mail> for MailJson {
 /// With `--dev` and without SMTP, and only for a client on this machine without a proxy between; else it does
 /// not exist.
 #[utoipa::path(
-    get, path = "/dev/mailbox", tag = "development", params(MailboxQuery),
+    get, path = "/dev/mailbox", operation_id = "dev_mailbox", tag = "development", params(MailboxQuery),
     responses(
         (status = 200, body = Vec<MailJson>),
         (status = 400, description = "`invalid_query`", body = Problem),

@@ -303,7 +303,7 @@ impl IntoResponse for ApiError {
 }
 
 /// GoTrue's own word for what also happens elsewhere.
-fn gotrue_code(code: &str) -> &str {
+pub(super) fn gotrue_code(code: &str) -> &str {
     match code {
         "internal_error" | "database_unavailable" | "overloaded" => "unexpected_failure",
         "invalid_body" | "invalid_fields" | "invalid_query" => "validation_failed",

@@ -8,8 +8,10 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
+use serde_path_to_error::{Deserializer as Tracking, Track};
 
 use super::error::{ApiError, FieldError};
+use super::strict::Strict;
 
 /// A JSON body of type `T`. 415 for another media type, 413 beyond the route's limit, 400 for what is
 /// no JSON, 422 with the field's path for JSON of another shape.
@@ -66,11 +68,12 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for ApiPath
 /// Parses a JSON body: for handlers that need the raw bytes too (idempotency, signatures).
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = match serde_path_to_error::deserialize(&mut reader) {
+    let mut track = Track::new();
+    let value = match T::deserialize(Strict(Tracking::new(&mut reader, &mut track))) {
         Ok(value) => value,
         Err(e) => {
-            let path = e.path().to_string();
-            return Err(refuse_json(if path == "." { "" } else { &path }, e.inner()));
+            let path = track.path().to_string();
+            return Err(refuse_json(if path == "." { "" } else { &path }, &e));
         }
     };
     reader.end().map_err(|e| refuse_json("", &e))?;
@@ -180,6 +183,9 @@ mod tests {
         assert_eq!(refusal(r#"{"things":[]}"#), wrong("things"));
         assert_eq!(refusal("{}"), wrong("items"));
         assert_eq!(refusal("[]"), wrong(""));
+        assert_eq!(refusal(r#"[[{"quantity":1}]]"#), wrong(""), "serde alone would take this");
+        assert_eq!(refusal(r#"{"items":[[1]]}"#), wrong("items[0]"));
+        assert_eq!(refusal(r#"{"items":[],"items":[]}"#), wrong("items"), "a name stands once");
     }
 
     #[test]

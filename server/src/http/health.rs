@@ -58,7 +58,7 @@ struct Check {
 }
 
 /// The server's health: 200 if it serves, 503 if it cannot.
-#[utoipa::path(get, path = "/health", tag = "health", responses((status = 200, body = Health), (status = 503, body = Health)))]
+#[utoipa::path(get, path = "/health", operation_id = "health", tag = "health", responses((status = 200, body = Health), (status = 503, body = Health)))]
 async fn health(
     State(app): State<AppState>,
     client: Client,
@@ -72,13 +72,13 @@ async fn health(
 }
 
 /// The process answers.
-#[utoipa::path(get, path = "/health/live", tag = "health", responses((status = 204)))]
+#[utoipa::path(get, path = "/health/live", operation_id = "health_live", tag = "health", responses((status = 204)))]
 async fn live() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
 /// The server can do its work: a load balancer may send it requests.
-#[utoipa::path(get, path = "/health/ready", tag = "health", responses((status = 204), (status = 503, body = super::Problem)))]
+#[utoipa::path(get, path = "/health/ready", operation_id = "health_ready", tag = "health", responses((status = 204), (status = 503, description = "`not_ready`", body = super::Problem)))]
 async fn ready(State(app): State<AppState>) -> Result<StatusCode, ApiError> {
     let unready = |detail| Err(ApiError::unavailable("not_ready", detail, Duration::from_secs(2)));
     if app.stopping.is_cancelled() {

@@ -66,8 +66,8 @@ impl Metrics {
 }
 
 /// Numbers for a Prometheus: for local peers and holders of the health token.
-#[utoipa::path(get, path = "/metrics", tag = "health", responses(
-    (status = 200, body = String, content_type = "text/plain"), (status = 401, body = super::Problem)))]
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "health", responses(
+    (status = 200, body = String, content_type = "text/plain"), (status = 401, description = "`health_token_required`", body = super::Problem)))]
 async fn metrics(
     State(app): State<AppState>,
     client: Client,

@@ -13,8 +13,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::error::ApiError;
 use super::{
-    account, auth, bookings, dev, devices, edge, events, gates, gotrue, health, metrics, openapi, organizer,
-    payment, session, stats, system, tickets, totp, validate, whoami,
+    account, auth, bookings, dev, devices, edge, events, gates, gotrue, health, limits, metrics, openapi,
+    organizer, payment, session, stats, system, tickets, totp, validate, whoami,
 };
 use crate::app::AppState;
 use crate::config::HttpConfig;
@@ -54,6 +54,7 @@ pub fn finish(routes: OpenApiRouter<AppState>, app: AppState) -> Router {
         .merge(openapi::routes(document))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(app.clone(), limits::limit))
         .layer(DefaultBodyLimit::max(app.config.http.body_limit))
         .layer(CatchPanicLayer::custom(edge::panicked))
         .layer(cors(&app.config.http))
@@ -107,6 +108,13 @@ fn cors(config: &HttpConfig) -> CorsLayer {
             HeaderName::from_static("x-client-info"),
             edge::API_VERSION,
         ])
-        .expose_headers([edge::REQUEST_ID, header::RETRY_AFTER, header::ETAG, edge::API_VERSION])
+        .expose_headers([
+            edge::REQUEST_ID,
+            header::RETRY_AFTER,
+            header::ETAG,
+            edge::API_VERSION,
+            limits::RATE_LIMIT,
+            limits::RATE_LIMIT_POLICY,
+        ])
         .max_age(std::time::Duration::from_secs(3_600))
 }

@@ -82,7 +82,7 @@ struct SessionInList {
 /// By address and password, or without a body by the bearer token of the request, whose age and level it takes
 /// over. The cookie is `__Host-session` (HttpOnly, Secure, SameSite=Lax); it lasts 90 days, and 14 without use.
 #[utoipa::path(
-    post, path = "/auth/session", tag = "accounts", request_body(content = Option<Login>), security((), ("bearer" = [])),
+    post, path = "/auth/session", operation_id = "open_session", tag = "accounts", request_body(content = Option<Login>), security((), ("bearer" = [])),
     responses(
         (status = 201, body = SessionHere, headers(("Set-Cookie" = String, description = "The session's cookie"))),
         (status = 400, description = "`two_credentials`, `malformed_json`", body = Problem),
@@ -165,7 +165,7 @@ async fn open(
 
 /// Who is signed in here.
 #[utoipa::path(
-    get, path = "/auth/session", tag = "accounts", security(("session" = []), ("bearer" = [])),
+    get, path = "/auth/session", operation_id = "get_session", tag = "accounts", security(("session" = []), ("bearer" = [])),
     responses((status = 200, body = SessionHere), (status = 401, description = "`not_signed_in`, `session_ended`", body = Problem)),
 )]
 async fn show(State(app): State<AppState>, caller: Caller) -> Result<Json<SessionHere>, ApiError> {
@@ -187,7 +187,7 @@ async fn show(State(app): State<AppState>, caller: Caller) -> Result<Json<Sessio
 
 /// Ends the browser's session and takes its cookie away; also one that has ended already.
 #[utoipa::path(
-    delete, path = "/auth/session", tag = "accounts", security(("session" = [])),
+    delete, path = "/auth/session", operation_id = "end_session", tag = "accounts", security(("session" = [])),
     responses((status = 204), (status = 403, description = "`bad_origin`", body = Problem)),
 )]
 async fn end(State(app): State<AppState>, method: Method, headers: HeaderMap) -> Result<Response, ApiError> {
@@ -205,7 +205,7 @@ async fn end(State(app): State<AppState>, method: Method, headers: HeaderMap) ->
 
 /// The account's sessions that have not ended, the latest used first.
 #[utoipa::path(
-    get, path = "/auth/sessions", tag = "accounts", security(("session" = []), ("bearer" = [])),
+    get, path = "/auth/sessions", operation_id = "list_sessions", tag = "accounts", security(("session" = []), ("bearer" = [])),
     responses((status = 200, body = Vec<SessionInList>), (status = 401, body = Problem)),
 )]
 async fn list(State(app): State<AppState>, caller: Caller) -> Result<Json<Vec<SessionInList>>, ApiError> {
@@ -228,7 +228,7 @@ async fn list(State(app): State<AppState>, caller: Caller) -> Result<Json<Vec<Se
 
 /// Ends a session of the account. A cookie or refresh token of it is dead at once, an access token within its hour.
 #[utoipa::path(
-    delete, path = "/auth/sessions/{session_id}", tag = "accounts", params(("session_id" = Uuid, Path)),
+    delete, path = "/auth/sessions/{session_id}", operation_id = "revoke_session", tag = "accounts", params(("session_id" = Uuid, Path)),
     security(("session" = []), ("bearer" = [])),
     responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem)),
 )]

@@ -54,7 +54,7 @@ struct SystemTokenJson {
 ///
 /// Up to twenty tokens of an account are good at once. They end when the account is rotated or revoked.
 #[utoipa::path(
-    post, path = "/auth/system/login", tag = "accounts", request_body = SystemCredentials,
+    post, path = "/auth/system/login", operation_id = "system_login", tag = "accounts", request_body = SystemCredentials,
     responses(
         (status = 200, body = SystemTokenJson),
         (status = 401, description = "`invalid_client`", body = Problem),

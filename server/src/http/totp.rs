@@ -81,7 +81,7 @@ struct Raised {
 
 /// Begins: makes a secret for an authenticator app, which POST /auth/totp/confirm puts in force.
 #[utoipa::path(
-    post, path = "/auth/totp", tag = "accounts", request_body = BeginTotp, security(("session" = []), ("bearer" = [])),
+    post, path = "/auth/totp", operation_id = "begin_totp", tag = "accounts", request_body = BeginTotp, security(("session" = []), ("bearer" = [])),
     responses(
         (status = 200, body = TotpSecret), (status = 401, body = Problem),
         (status = 409, description = "`totp_enabled`", body = Problem),
@@ -109,7 +109,7 @@ async fn begin(
 
 /// Puts the second factor in force by its first code. The session is then of level `aal2`.
 #[utoipa::path(
-    post, path = "/auth/totp/confirm", tag = "accounts", request_body = ConfirmTotp, security(("session" = []), ("bearer" = [])),
+    post, path = "/auth/totp/confirm", operation_id = "confirm_totp", tag = "accounts", request_body = ConfirmTotp, security(("session" = []), ("bearer" = [])),
     responses(
         (status = 200, body = Raised), (status = 401, body = Problem),
         (status = 409, description = "`totp_not_begun`", body = Problem),
@@ -145,7 +145,7 @@ async fn confirm(
 ///
 /// A code is good for its half minute, and once.
 #[utoipa::path(
-    post, path = "/auth/totp/verify", tag = "accounts", request_body = ShowTotp, security(("session" = []), ("bearer" = [])),
+    post, path = "/auth/totp/verify", operation_id = "verify_totp", tag = "accounts", request_body = ShowTotp, security(("session" = []), ("bearer" = [])),
     responses(
         (status = 200, body = Raised), (status = 401, body = Problem),
         (status = 409, description = "`totp_not_enabled`", body = Problem),
@@ -189,7 +189,7 @@ async fn verify(
 
 /// Takes the second factor away; by a session that has shown it.
 #[utoipa::path(
-    delete, path = "/auth/totp", tag = "accounts", security(("session" = []), ("bearer" = [])),
+    delete, path = "/auth/totp", operation_id = "remove_totp", tag = "accounts", security(("session" = []), ("bearer" = [])),
     responses(
         (status = 204), (status = 401, body = Problem), (status = 409, description = "`totp_not_enabled`", body = Problem),
         (status = 422, description = "`reauthentication_needed`: show the second factor first", body = Problem),

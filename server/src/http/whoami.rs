@@ -71,7 +71,7 @@ struct Organizer {
 /// Checks what the caller claims to be: an account's access token and that its session has not ended, a
 /// booking's secret, a system account's token. Devices sign each request instead.
 #[utoipa::path(
-    get, path = "/auth/verify", tag = "accounts", security(("bearer" = []), ("booking_secret" = [])),
+    get, path = "/auth/verify", operation_id = "verify_caller", tag = "accounts", security(("bearer" = []), ("booking_secret" = [])),
     responses(
         (status = 200, body = WhoAmI),
         (status = 401, description = "`not_signed_in`, `invalid_token`, `token_expired`, `session_ended`, \

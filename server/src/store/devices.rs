@@ -209,8 +209,10 @@ pub async fn slots(
     conn: &mut PgConnection,
     organizer: Uuid,
     event: Uuid,
+    before: Option<(OffsetDateTime, Uuid)>,
     limit: i64,
 ) -> Result<Vec<Slot>, sqlx::Error> {
+    let (before_at, before_id) = before.unzip();
     sqlx::query_as!(
         SlotRow,
         "select slot_id, event_id, label, box_office, short_name, link_secret_hash, typed_secret_hash, tries_left,
@@ -218,9 +220,12 @@ pub async fn slots(
                 digits, device_id
            from device_slots
           where organizer_id = $1 and event_id = $2
-          order by created_at desc, slot_id desc limit $3",
+            and ($3::timestamptz is null or (created_at, slot_id) < ($3, $4::uuid))
+          order by created_at desc, slot_id desc limit $5",
         organizer,
         event,
+        before_at,
+        before_id,
         limit,
     )
     .fetch_all(conn)

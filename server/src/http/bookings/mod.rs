@@ -26,7 +26,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
 
 /// One booking with its tickets.
 #[utoipa::path(
-    get, path = "/bookings/{booking_id}", tag = "bookings", params(("booking_id" = Uuid, Path)),
+    get, path = "/bookings/{booking_id}", operation_id = "get_booking", tag = "bookings", params(("booking_id" = Uuid, Path)),
     security(("bearer" = []), ("booking_secret" = [])),
     responses((status = 200, body = BookingJson), (status = 401, body = Problem), (status = 404, body = Problem)),
 )]
@@ -42,11 +42,12 @@ async fn show(
 
 /// Holds an unpaid booking longer, once.
 #[utoipa::path(
-    post, path = "/bookings/{booking_id}/extend", tag = "bookings",
+    post, path = "/bookings/{booking_id}/extend", operation_id = "extend_booking", tag = "bookings",
     params(("booking_id" = Uuid, Path), ("Idempotency-Key" = Option<String>, Header)),
     security(("bearer" = []), ("booking_secret" = [])),
     responses(
         (status = 200, body = BookingJson),
+        (status = 403, description = "`forbidden`", body = Problem),
         (status = 409, description = "`already_extended`, `already_paid`, `payment_in_flight`, `booking_canceled`", body = Problem),
         (status = 410, description = "`hold_expired`", body = Problem),
     ),
@@ -87,11 +88,12 @@ async fn extend(
 
 /// Gives an unpaid booking up; its tickets are free for others at once.
 #[utoipa::path(
-    post, path = "/bookings/{booking_id}/cancel", tag = "bookings",
+    post, path = "/bookings/{booking_id}/cancel", operation_id = "cancel_booking", tag = "bookings",
     params(("booking_id" = Uuid, Path), ("Idempotency-Key" = Option<String>, Header)),
     security(("bearer" = []), ("booking_secret" = [])),
     responses(
         (status = 200, body = BookingJson),
+        (status = 403, description = "`forbidden`", body = Problem),
         (status = 409, description = "`already_paid` (ask for a refund), `payment_in_flight`, `booking_canceled`", body = Problem),
         (status = 410, description = "`hold_expired`", body = Problem),
     ),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::event;
 use crate::app::AppState;
-use crate::http::{ApiError, ApiPath, Member, Problem};
+use crate::http::{ApiError, ApiPath, ApiQuery, Member, Page, PageQuery, Problem};
 use crate::store::devices::{self, Device};
 
 /// A place in a log.
@@ -110,24 +110,20 @@ impl DeviceJson {
     }
 }
 
-/// All devices of an event.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct DeviceList {
-    items: Vec<DeviceJson>,
-}
-
 /// The event's devices by number, with their health.
-#[utoipa::path(get, path = "/organizer/events/{event_id}/devices", tag = "devices", params(("event_id" = Uuid, Path)),
-    security(("bearer" = [])), responses((status = 200, body = DeviceList), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/organizer/events/{event_id}/devices", operation_id = "list_devices", tag = "devices", params(("event_id" = Uuid, Path), PageQuery),
+    security(("bearer" = [])), responses((status = 200, body = Page<DeviceJson>), (status = 404, body = Problem)))]
 pub(super) async fn list(
     State(app): State<AppState>,
     member: Member,
     ApiPath(event_id): ApiPath<Uuid>,
-) -> Result<Json<DeviceList>, ApiError> {
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> Result<Json<Page<DeviceJson>>, ApiError> {
     let mut tx = app.db.tenant(member.organizer_id).await?;
     event(&mut tx, member.organizer_id, event_id).await?;
     let devices = devices::of_event(&mut tx, member.organizer_id, event_id).await?;
     tx.commit().await?;
     let now = app.clock.now();
-    Ok(Json(DeviceList { items: devices.iter().map(|d| DeviceJson::of(d, now)).collect() }))
+    let all = devices.iter().map(|d| DeviceJson::of(d, now)).collect();
+    Ok(Json(Page::of_few("devices", &query, all, |d: &DeviceJson| d.device_id)?))
 }

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use shared::time::UnixMillis;
 use sqlx::PgConnection;
@@ -16,9 +14,11 @@ use uuid::Uuid;
 use super::event;
 use crate::app::AppState;
 use crate::domain::incident::{Evidence, Kind};
+use crate::http::page::{self, PageQuery};
 use crate::http::{ApiError, ApiPath, ApiQuery, Page, Problem, Staff};
 use crate::store::incidents;
 
+const LIST: &str = "incidents";
 /// Sides of one incident whose knowledge is looked up.
 const KNOWLEDGE_OF: usize = 20;
 
@@ -73,14 +73,16 @@ pub(super) struct IncidentQuery {
     /// Only open ones.
     #[serde(default)]
     open: bool,
-    /// How many at most, 1 to 200; 50 without it.
+    /// How many at most; 50 without it.
+    #[serde(default, deserialize_with = "page::limit")]
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
 /// The event's incidents, newest first.
-#[utoipa::path(get, path = "/organizer/events/{event_id}/incidents", tag = "devices",
+#[utoipa::path(get, path = "/organizer/events/{event_id}/incidents", operation_id = "list_incidents", tag = "devices",
     params(("event_id" = Uuid, Path), IncidentQuery), security(("bearer" = [])),
     responses((status = 200, body = Page<Incident>), (status = 404, body = Problem)))]
 pub(super) async fn list(
@@ -89,8 +91,8 @@ pub(super) async fn list(
     ApiPath(event_id): ApiPath<Uuid>,
     ApiQuery(query): ApiQuery<IncidentQuery>,
 ) -> Result<Json<Page<Incident>>, ApiError> {
-    let before = query.cursor.as_deref().map(parse_cursor).transpose()?;
-    let limit = i64::from(query.limit.unwrap_or(50).clamp(1, 200));
+    let page = PageQuery { limit: query.limit, cursor: query.cursor };
+    let (before, limit) = (page.after(LIST)?, page.limit());
     let mut tx = app.db.tenant(member.organizer_id).await?;
     event(&mut tx, member.organizer_id, event_id).await?;
     let page = incidents_of(&mut tx, member.organizer_id, event_id, query.open, before, limit).await?;
@@ -110,7 +112,8 @@ pub(in crate::http) async fn incidents_of(
     let mut found = incidents::list(conn, organizer, event_id, open_only, before, limit + 1).await?;
     let more = found.len() as i64 > limit;
     found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let next_cursor = found.last().filter(|_| more).map(|i| cursor(i.opened_at, i.incident_id));
+    let next_cursor =
+        found.last().filter(|_| more).map(|i| page::cursor(LIST, &(i.opened_at, i.incident_id)));
     let labels: BTreeMap<Uuid, (u32, String)> = if found.is_empty() {
         BTreeMap::new()
     } else {
@@ -173,20 +176,4 @@ async fn knew_any(
         }
     }
     Ok(false)
-}
-
-fn cursor(at: OffsetDateTime, id: Uuid) -> String {
-    let mut bytes = at.unix_timestamp_nanos().to_be_bytes().to_vec();
-    bytes.extend_from_slice(id.as_bytes());
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-fn parse_cursor(text: &str) -> Result<(OffsetDateTime, Uuid), ApiError> {
-    let read = || {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (at, id) = bytes.split_first_chunk::<16>()?;
-        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from_be_bytes(*at)).ok()?;
-        Some((at, Uuid::from_slice(id).ok()?))
-    };
-    read().ok_or_else(|| ApiError::bad_request("invalid_cursor", "this is no cursor of this list"))
 }

@@ -16,12 +16,11 @@ use super::device::DeviceJson;
 use super::note;
 use super::revoke::{enrolled, refold_after, tell_gates};
 use crate::app::AppState;
-use crate::http::{ApiError, ApiJson, ApiPath, Member, Problem};
+use crate::http::{ApiError, ApiJson, ApiPath, ApiQuery, Member, Page, PageQuery, Problem};
 use crate::store::devices::{self, Revoked};
-use crate::store::scans;
+use crate::store::scans::{self, Waiting};
 
-/// Entries shown at once.
-const SHOWN: i64 = 500;
+const LIST: &str = "quarantine";
 
 /// An entry that waits.
 #[derive(Debug, Serialize, ToSchema)]
@@ -44,57 +43,50 @@ pub(super) struct WaitingJson {
     received_at: OffsetDateTime,
 }
 
-/// What waits, in the order of the log, the first 500.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Quarantine {
-    items: Vec<WaitingJson>,
-    more: bool,
-}
-
-/// Entries of a revoked device that nobody has decided on.
-#[utoipa::path(get, path = "/organizer/events/{event_id}/devices/{device_id}/quarantine", tag = "devices",
-    params(("event_id" = Uuid, Path), ("device_id" = Uuid, Path)), security(("bearer" = [])),
-    responses((status = 200, body = Quarantine), (status = 404, body = Problem), (status = 409, body = Problem, description = "not_revoked")))]
+/// Entries of a revoked device that nobody has decided on, in the order of its log.
+#[utoipa::path(get, path = "/organizer/events/{event_id}/devices/{device_id}/quarantine", operation_id = "list_quarantine", tag = "devices",
+    params(("event_id" = Uuid, Path), ("device_id" = Uuid, Path), PageQuery), security(("bearer" = [])),
+    responses((status = 200, body = Page<WaitingJson>), (status = 404, body = Problem), (status = 409, body = Problem, description = "`not_revoked`")))]
 pub(super) async fn list(
     State(app): State<AppState>,
     member: Member,
     ApiPath((event_id, device_id)): ApiPath<(Uuid, Uuid)>,
-) -> Result<Json<Quarantine>, ApiError> {
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> Result<Json<Page<WaitingJson>>, ApiError> {
     let mut tx = app.db.tenant(member.organizer_id).await?;
     let device = enrolled(&mut tx, member.organizer_id, event_id, DeviceId(device_id)).await?;
-    let from = undecided_from(&device.revoked.ok_or_else(not_revoked)?);
+    let undecided = undecided_from(&device.revoked.ok_or_else(not_revoked)?);
+    let after = query.after::<(u32, u64)>(LIST)?.map(|(log_no, seq)| LogPlace { log_no, seq });
+    let (from, limit) = (after.map_or(undecided, |after| after.max(undecided)), query.limit());
     let entries = scans::entries_after(
         &mut tx,
         member.organizer_id,
         device.device_id,
         from.log_no,
         from.seq,
-        SHOWN + 1,
+        limit + 1,
     )
     .await?;
     tx.commit().await?;
-    let more = entries.len() as i64 > SHOWN;
-    let items = entries
-        .into_iter()
-        .take(usize::try_from(SHOWN).unwrap_or(usize::MAX))
-        .map(|w| {
-            let LogEntry { place, kind, outcome, list, ticket, gate, staff, time, .. } = w.entry;
-            WaitingJson {
-                log_no: place.log_no,
-                seq: place.seq,
-                kind,
-                outcome,
-                list_id: list.map(Uuid::from),
-                ticket_id: ticket.map(Uuid::from),
-                gate_id: gate.map(Uuid::from),
-                steward_id: staff.map(Uuid::from),
-                scanned_at: time.corrected.to_datetime(),
-                error_ms: time.error_ms,
-                received_at: w.received_at,
-            }
-        })
-        .collect();
-    Ok(Json(Quarantine { items, more }))
+    let key = |w: &Waiting| (w.entry.place.log_no, w.entry.place.seq);
+    Ok(Json(Page::of(LIST, limit, entries, key, waiting_json)))
+}
+
+fn waiting_json(w: Waiting) -> WaitingJson {
+    let LogEntry { place, kind, outcome, list, ticket, gate, staff, time, .. } = w.entry;
+    WaitingJson {
+        log_no: place.log_no,
+        seq: place.seq,
+        kind,
+        outcome,
+        list_id: list.map(Uuid::from),
+        ticket_id: ticket.map(Uuid::from),
+        gate_id: gate.map(Uuid::from),
+        steward_id: staff.map(Uuid::from),
+        scanned_at: time.corrected.to_datetime(),
+        error_ms: time.error_ms,
+        received_at: w.received_at,
+    }
 }
 
 fn undecided_from(revoked: &Revoked) -> LogPlace {
@@ -123,10 +115,10 @@ pub(super) struct DecideQuarantine {
 
 /// Accepts or rejects what waits up to an entry. Only the owner may. A rejection is final, and nothing
 /// behind it can be accepted: gates know one place up to which a log counts.
-#[utoipa::path(post, path = "/organizer/events/{event_id}/devices/{device_id}/quarantine", tag = "devices",
+#[utoipa::path(post, path = "/organizer/events/{event_id}/devices/{device_id}/quarantine", operation_id = "decide_quarantine", tag = "devices",
     params(("event_id" = Uuid, Path), ("device_id" = Uuid, Path)), request_body = DecideQuarantine, security(("bearer" = [])),
     responses((status = 200, body = DeviceJson), (status = 404, body = Problem),
-              (status = 409, body = Problem, description = "not_revoked, already_rejected"), (status = 422, body = Problem)))]
+              (status = 409, body = Problem, description = "`not_revoked`, `already_rejected`"), (status = 422, body = Problem)))]
 pub(super) async fn decide(
     State(app): State<AppState>,
     member: Member,

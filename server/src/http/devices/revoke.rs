@@ -19,7 +19,7 @@ use crate::store::devices::{self, Device};
 use crate::store::{Tx, scans};
 
 /// Revokes a device: it reads nothing more; its log counts up to what is acknowledged now.
-#[utoipa::path(post, path = "/organizer/events/{event_id}/devices/{device_id}/revoke", tag = "devices",
+#[utoipa::path(post, path = "/organizer/events/{event_id}/devices/{device_id}/revoke", operation_id = "revoke_device", tag = "devices",
     params(("event_id" = Uuid, Path), ("device_id" = Uuid, Path)), security(("bearer" = [])),
     responses((status = 200, body = DeviceJson), (status = 404, body = Problem)))]
 pub(super) async fn revoke(

@@ -25,15 +25,14 @@ use crate::domain::device::{
 };
 use crate::gates::organizer_key;
 use crate::http::gates::{first_root, origin};
-use crate::http::{ApiError, ApiJson, ApiPath, Member, Problem};
+use crate::http::{ApiError, ApiJson, ApiPath, ApiQuery, Member, Page, PageQuery, Problem};
 use crate::store::Tx;
 use crate::store::devices::{self, Device, NewDevice, NewSlot, SlotKey};
 use crate::store::manifests;
 
 /// Names tried for a typed code before we give up; there are a million.
 const NAMES_TRIED: usize = 16;
-/// Invitations shown.
-const SHOWN: i64 = 100;
+const LIST: &str = "device_slots";
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -122,10 +121,10 @@ impl SlotJson {
 }
 
 /// Invites one machine: a link, its QR, and a code to type. Single use, ten minutes, five tries.
-#[utoipa::path(post, path = "/organizer/events/{event_id}/devices/slots", tag = "devices", params(("event_id" = Uuid, Path)),
+#[utoipa::path(post, path = "/organizer/events/{event_id}/devices/slots", operation_id = "create_device_slot", tag = "devices", params(("event_id" = Uuid, Path)),
     request_body = CreateSlot, security(("bearer" = [])),
     responses((status = 201, body = NewSlotJson), (status = 403, body = Problem), (status = 404, body = Problem),
-              (status = 409, body = Problem, description = "event_over"), (status = 422, body = Problem)))]
+              (status = 409, body = Problem, description = "`event_over`"), (status = 422, body = Problem)))]
 pub(super) async fn create(
     State(app): State<AppState>,
     member: Member,
@@ -212,30 +211,26 @@ fn event_over() -> ApiError {
     ApiError::conflict("event_over", "the event is over: no more devices can be enrolled")
 }
 
-/// The newest invitations of an event.
-#[utoipa::path(get, path = "/organizer/events/{event_id}/devices/slots", tag = "devices", params(("event_id" = Uuid, Path)),
-    security(("bearer" = [])), responses((status = 200, body = SlotList), (status = 404, body = Problem)))]
+/// The invitations of an event, the newest first.
+#[utoipa::path(get, path = "/organizer/events/{event_id}/devices/slots", operation_id = "list_device_slots", tag = "devices", params(("event_id" = Uuid, Path), PageQuery),
+    security(("bearer" = [])), responses((status = 200, body = Page<SlotJson>), (status = 404, body = Problem)))]
 pub(super) async fn list(
     State(app): State<AppState>,
     member: Member,
     ApiPath(event_id): ApiPath<Uuid>,
-) -> Result<Json<SlotList>, ApiError> {
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> Result<Json<Page<SlotJson>>, ApiError> {
+    let (after, limit) = (query.after(LIST)?, query.limit());
     let mut tx = app.db.tenant(member.organizer_id).await?;
     event(&mut tx, member.organizer_id, event_id).await?;
-    let slots = devices::slots(&mut tx, member.organizer_id, event_id, SHOWN).await?;
+    let slots = devices::slots(&mut tx, member.organizer_id, event_id, after, limit + 1).await?;
     tx.commit().await?;
     let now = app.clock.now();
-    Ok(Json(SlotList { items: slots.iter().map(|s| SlotJson::of(s, now)).collect() }))
-}
-
-/// Invitations, newest first.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct SlotList {
-    items: Vec<SlotJson>,
+    Ok(Json(Page::of(LIST, limit, slots, |s| (s.created_at, s.slot_id), |s| SlotJson::of(&s, now))))
 }
 
 /// One invitation: ask it for the digits to compare.
-#[utoipa::path(get, path = "/organizer/events/{event_id}/devices/slots/{slot_id}", tag = "devices",
+#[utoipa::path(get, path = "/organizer/events/{event_id}/devices/slots/{slot_id}", operation_id = "get_device_slot", tag = "devices",
     params(("event_id" = Uuid, Path), ("slot_id" = Uuid, Path)), security(("bearer" = [])),
     responses((status = 200, body = SlotJson), (status = 404, body = Problem)))]
 pub(super) async fn get(
@@ -262,12 +257,12 @@ pub(super) struct ConfirmSlot {
 }
 
 /// Lets the machine in, if it shows these digits.
-#[utoipa::path(post, path = "/organizer/events/{event_id}/devices/slots/{slot_id}/confirm", tag = "devices",
+#[utoipa::path(post, path = "/organizer/events/{event_id}/devices/slots/{slot_id}/confirm", operation_id = "confirm_device_slot", tag = "devices",
     params(("event_id" = Uuid, Path), ("slot_id" = Uuid, Path)), request_body = ConfirmSlot, security(("bearer" = [])),
     responses((status = 200, body = DeviceJson), (status = 404, body = Problem),
-              (status = 409, body = Problem, description = "not_revealed, declined, event_over"),
-              (status = 410, body = Problem, description = "invitation_expired"),
-              (status = 422, body = Problem, description = "digits_differ: five times, and it is declined")))]
+              (status = 409, body = Problem, description = "`not_revealed`, `declined`, `state_conflict`, `event_over`"),
+              (status = 410, body = Problem, description = "`invitation_expired`"),
+              (status = 422, body = Problem, description = "`digits_differ`: five times, and it is declined")))]
 pub(super) async fn confirm(
     State(app): State<AppState>,
     member: Member,
@@ -359,10 +354,10 @@ async fn make_device(
 }
 
 /// Sends the machine away.
-#[utoipa::path(post, path = "/organizer/events/{event_id}/devices/slots/{slot_id}/decline", tag = "devices",
+#[utoipa::path(post, path = "/organizer/events/{event_id}/devices/slots/{slot_id}/decline", operation_id = "decline_device_slot", tag = "devices",
     params(("event_id" = Uuid, Path), ("slot_id" = Uuid, Path)), security(("bearer" = [])),
     responses((status = 200, body = SlotJson), (status = 404, body = Problem),
-              (status = 409, body = Problem, description = "confirmed: revoke the device instead")))]
+              (status = 409, body = Problem, description = "`confirmed`: revoke the device instead")))]
 pub(super) async fn decline(
     State(app): State<AppState>,
     member: Member,

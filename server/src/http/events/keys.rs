@@ -51,7 +51,7 @@ struct Jwk {
 /// A code is `HV1:` and base45; its signature covers "hvflvspot/ticket/v1\0", the organizer's id, the event's id and the
 /// first 36 bytes: anybody can verify a ticket independently.
 #[utoipa::path(
-    get, path = "/events/{event_id}/ticket-keys", tag = "events", params(("event_id" = String, Path, description = "Id or slug")),
+    get, path = "/events/{event_id}/ticket-keys", operation_id = "get_ticket_keys", tag = "events", params(("event_id" = String, Path, description = "Id or slug")),
     responses((status = 200, body = Jwks), (status = 404, body = Problem)),
 )]
 pub(super) async fn ticket_keys(

@@ -5,7 +5,6 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -14,9 +13,11 @@ use crate::app::AppState;
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::ApiQuery;
 use crate::http::fields::{Instant, money};
-use crate::http::page::{MoneyJson, Page};
+use crate::http::page::{self, MoneyJson, Page, PageQuery};
 use crate::store::event;
 use crate::store::search::{self, Filter, Found};
+
+const LIST: &str = "events";
 
 /// What the list is narrowed to.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -25,7 +26,9 @@ use crate::store::search::{self, Filter, Found};
 pub(super) struct SearchQuery {
     /// Words of title, venue, city, organizer or description; "quoted phrases", or, -not.
     q: Option<String>,
+    /// A category's id, see GET /categories.
     category: Option<String>,
+    /// The city, in whatever case.
     city: Option<String>,
     /// Events that are not over before then; now without it.
     #[param(value_type = Option<String>)]
@@ -33,7 +36,9 @@ pub(super) struct SearchQuery {
     /// Events that start before then.
     #[param(value_type = Option<String>)]
     to: Option<Instant>,
-    /// How many at most, 1 to 100; 20 without it.
+    /// How many at most; 50 without it.
+    #[serde(default, deserialize_with = "page::limit")]
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
@@ -63,7 +68,7 @@ pub(super) struct FoundEvent {
 
 /// Published events by date.
 #[utoipa::path(
-    get, path = "/events/search", tag = "events", params(SearchQuery),
+    get, path = "/events/search", operation_id = "search_events", tag = "events", params(SearchQuery),
     responses((status = 200, body = Page<FoundEvent>), (status = 304, description = "Not changed (If-None-Match)"), (status = 400, body = Problem)),
 )]
 pub(super) async fn search(
@@ -77,14 +82,8 @@ pub(super) async fn search(
     if text(&query.q) || text(&query.category) || text(&query.city) {
         return Err(ApiError::bad_request("invalid_query", "search texts have at most 200 characters"));
     }
-    let after = match &query.cursor {
-        None => None,
-        Some(text) => Some(
-            parse_cursor(text)
-                .ok_or_else(|| ApiError::bad_request("invalid_query", "the cursor is none of this list"))?,
-        ),
-    };
-    let limit = i64::from(query.limit.unwrap_or(20).clamp(1, 100));
+    let page = PageQuery { limit: query.limit, cursor: query.cursor };
+    let (after, limit) = (page.after(LIST)?, page.limit());
     // To the minute: caches may then know the answer.
     let now = app.clock.now().replace_second(0).and_then(|t| t.replace_nanosecond(0));
     let present =
@@ -101,15 +100,7 @@ pub(super) async fn search(
     let mut tx = app.db.platform().await?;
     let found = search::find(&mut tx, &filter, limit + 1).await?;
     tx.commit().await?;
-    let size = usize::try_from(limit).unwrap_or(usize::MAX);
-    let next_cursor = match found.get(size.saturating_sub(1)) {
-        Some(last) if found.len() > size => {
-            let at = last.starts_at.format(&Rfc3339).map_err(ApiError::internal)?;
-            Some(format!("{at}_{}", last.event_id))
-        }
-        _ => None,
-    };
-    public(&headers, &Page { items: found.into_iter().take(size).map(json).collect(), next_cursor })
+    public(&headers, &Page::of(LIST, limit, found, |e| (e.starts_at, e.event_id), json))
 }
 
 /// A kind of event.
@@ -121,7 +112,7 @@ pub(super) struct Category {
 }
 
 /// All categories.
-#[utoipa::path(get, path = "/categories", tag = "events", responses((status = 200, body = Vec<Category>)))]
+#[utoipa::path(get, path = "/categories", operation_id = "list_categories", tag = "events", responses((status = 200, body = Page<Category>)))]
 pub(super) async fn categories(
     State(app): State<AppState>,
     headers: HeaderMap,
@@ -129,14 +120,9 @@ pub(super) async fn categories(
     let mut tx = app.db.platform().await?;
     let all = event::categories(&mut tx).await?;
     tx.commit().await?;
-    let all: Vec<Category> =
-        all.into_iter().map(|(category_id, name)| Category { category_id, name }).collect();
-    public(&headers, &all)
-}
-
-fn parse_cursor(text: &str) -> Option<(OffsetDateTime, Uuid)> {
-    let (at, id) = text.split_once('_')?;
-    Some((OffsetDateTime::parse(at, &Rfc3339).ok()?, id.parse().ok()?))
+    let items = all.into_iter().map(|(category_id, name)| Category { category_id, name }).collect();
+    // A handful, chosen by the operator: always one page.
+    public(&headers, &Page::<Category> { items, next_cursor: None })
 }
 
 fn json(of: Found) -> FoundEvent {

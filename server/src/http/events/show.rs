@@ -85,7 +85,7 @@ struct PublicType {
 
 /// One published event with its ticket types and prices, by id or slug.
 #[utoipa::path(
-    get, path = "/events/{event_id}", tag = "events", params(("event_id" = String, Path, description = "Id or slug")),
+    get, path = "/events/{event_id}", operation_id = "get_public_event", tag = "events", params(("event_id" = String, Path, description = "Id or slug")),
     responses((status = 200, body = PublicEvent), (status = 304, description = "Not changed (If-None-Match)"), (status = 404, body = Problem)),
 )]
 pub(super) async fn show(

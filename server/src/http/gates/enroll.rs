@@ -22,13 +22,13 @@ use crate::store::devices::{self, SlotKey};
 use crate::store::{Tx, directory, manifests};
 
 /// Enrolment of a device, step by step: commit, reveal, poll. Every step may be repeated.
-#[utoipa::path(post, path = "/gates/enroll", tag = "gates",
+#[utoipa::path(post, path = "/gates/enroll", operation_id = "gate_enroll", tag = "gates",
     request_body(content = Vec<u8>, content_type = "application/cbor", description = "EnrollRequest of docs/PROTOCOL.md"),
     responses(
         (status = 200, content_type = "application/cbor", body = Vec<u8>, description = "EnrollAnswer of docs/PROTOCOL.md"),
-        (status = 403, body = crate::http::Problem, description = "invitation_refused, enrolment_refused"),
-        (status = 409, body = crate::http::Problem, description = "invitation_used"),
-        (status = 410, body = crate::http::Problem, description = "invitation_expired, enrolment_over")))]
+        (status = 403, body = crate::http::Problem, description = "`invitation_refused`, `enrolment_refused`"),
+        (status = 409, body = crate::http::Problem, description = "`invitation_used`"),
+        (status = 410, body = crate::http::Problem, description = "`invitation_expired`, `enrolment_over`")))]
 pub(super) async fn enroll(
     State(app): State<AppState>,
     body: Bytes,

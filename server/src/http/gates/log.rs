@@ -21,12 +21,12 @@ const MAX_SEQ: u64 = 1 << 53;
 const ATTEMPTS: usize = 3;
 
 /// Takes a run of any device of the event, once. Says the same again for the same run.
-#[utoipa::path(post, path = "/gates/log", tag = "gates", security(("device_signature" = [])),
+#[utoipa::path(post, path = "/gates/log", operation_id = "gate_upload_log", tag = "gates", security(("device_signature" = [])),
     request_body(content = Vec<u8>, content_type = "application/cbor", description = "UploadRequest of docs/PROTOCOL.md"),
     responses((status = 200, content_type = "application/cbor", body = Vec<u8>, description = "UploadAnswer of docs/PROTOCOL.md: what is durable"),
-              (status = 401, body = crate::http::Problem, description = "clock_skew carries the signed time"),
+              (status = 401, body = crate::http::Problem, description = "`clock_skew`: carries the signed time"),
               (status = 413, body = crate::http::Problem),
-              (status = 422, body = crate::http::Problem, description = "unknown_device, bad_run: it is not what that device wrote")))]
+              (status = 422, body = crate::http::Problem, description = "`unknown_device`, `bad_run`: it is not what that device wrote")))]
 pub(super) async fn upload(
     State(app): State<AppState>,
     signed: SignedDevice,

@@ -23,8 +23,11 @@ use crate::store::devices::{self, Health};
 pub(super) struct ManifestQuery {
     /// Version of its newest trust root.
     root: u32,
+    /// Of the manifest it holds.
     epoch: u32,
+    /// Change number of the manifest it holds.
     seq: u64,
+    /// Seconds since 1970: how fresh the manifest it holds is.
     as_of: u32,
     /// 16 random bytes in hex; the freshness echoes them.
     #[param(value_type = String)]
@@ -35,11 +38,12 @@ pub(super) struct ManifestQuery {
 }
 
 /// The newest manifest: nothing, what changed, or everything; signed as fresh for this request.
-#[utoipa::path(get, path = "/gates/manifest", tag = "gates", params(ManifestQuery), security(("device_signature" = [])),
+#[utoipa::path(get, path = "/gates/manifest", operation_id = "gate_manifest", tag = "gates", params(ManifestQuery), security(("device_signature" = [])),
     responses((status = 200, content_type = "application/cbor", body = Vec<u8>, description = "ManifestAnswer of docs/PROTOCOL.md"),
-              (status = 401, body = crate::http::Problem, description = "clock_skew carries the signed time"),
-              (status = 403, body = crate::http::Problem, description = "device_revoked, certificate_expired"),
-              (status = 409, body = crate::http::Problem, description = "event_not_ready")))]
+              (status = 401, body = crate::http::Problem, description = "`clock_skew`: carries the signed time"),
+              (status = 403, body = crate::http::Problem, description = "`device_revoked`, `certificate_expired`"),
+              (status = 409, body = crate::http::Problem, description = "`event_not_ready`"),
+              (status = 422, body = crate::http::Problem, description = "`absurd_version`")))]
 pub(super) async fn manifest(
     State(app): State<AppState>,
     request: axum::extract::Request,

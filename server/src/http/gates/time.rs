@@ -31,7 +31,7 @@ pub(super) struct TimeQuery {
 }
 
 /// The server's clock, for a device whose own may be wrong.
-#[utoipa::path(get, path = "/gates/time", tag = "gates", params(TimeQuery),
+#[utoipa::path(get, path = "/gates/time", operation_id = "gate_time", tag = "gates", params(TimeQuery),
     responses((status = 200, content_type = "application/cbor", body = Vec<u8>, description = "TimeAnswer of docs/PROTOCOL.md")))]
 pub(super) async fn time(
     State(app): State<AppState>,

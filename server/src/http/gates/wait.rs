@@ -33,8 +33,11 @@ const FRAME_BYTES: usize = 512 * 1024;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WaitQuery {
+    /// Of the manifest it holds.
     epoch: u32,
+    /// Change number of the manifest it holds.
     seq: u64,
+    /// Seconds since 1970: how fresh the manifest it holds is.
     as_of: u32,
     /// Cursor of the last answer, 0 at first. A cursor beyond ours begins anew.
     scans: u64,
@@ -44,14 +47,15 @@ pub(super) struct WaitQuery {
     unsent: Option<u32>,
     /// Its wall clock less the server's, as it reckons.
     offset_ms: Option<i64>,
+    /// By how much that may be wrong.
     uncertainty_ms: Option<u32>,
 }
 
 /// Runs of other devices after the cursor and the manifest's version, as soon as either is new.
-#[utoipa::path(get, path = "/gates/wait", tag = "gates", params(WaitQuery), security(("device_signature" = [])),
+#[utoipa::path(get, path = "/gates/wait", operation_id = "gate_wait", tag = "gates", params(WaitQuery), security(("device_signature" = [])),
     responses((status = 200, content_type = "application/cbor", body = Vec<u8>, description = "WaitAnswer of docs/PROTOCOL.md"),
-              (status = 401, body = crate::http::Problem, description = "clock_skew carries the signed time"),
-              (status = 403, body = crate::http::Problem, description = "device_revoked, certificate_expired")))]
+              (status = 401, body = crate::http::Problem, description = "`clock_skew`: carries the signed time"),
+              (status = 403, body = crate::http::Problem, description = "`device_revoked`, `certificate_expired`")))]
 pub(super) async fn wait(
     State(app): State<AppState>,
     place: InFlight,

@@ -37,7 +37,7 @@ pub(super) struct About {
 }
 
 /// Which ways to sign in there are.
-#[utoipa::path(get, path = "/auth/v1/settings", tag = "accounts", responses((status = 200, body = Settings)))]
+#[utoipa::path(get, path = "/auth/v1/settings", operation_id = "auth_settings", tag = "accounts", responses((status = 200, body = Settings)))]
 pub(super) async fn settings(State(app): State<AppState>) -> Json<Settings> {
     Json(Settings {
         external: External { email: true, phone: false, anonymous_users: false },
@@ -50,7 +50,7 @@ pub(super) async fn settings(State(app): State<AppState>) -> Json<Settings> {
 }
 
 /// The accounts' side answers. `/health` says more.
-#[utoipa::path(get, path = "/auth/v1/health", tag = "accounts", responses((status = 200, body = About)))]
+#[utoipa::path(get, path = "/auth/v1/health", operation_id = "auth_health", tag = "accounts", responses((status = 200, body = About)))]
 pub(super) async fn health() -> Json<About> {
     Json(About {
         name: "HVFLVSPOT",
@@ -62,14 +62,14 @@ pub(super) async fn health() -> Json<About> {
 type Cached = ([(HeaderName, &'static str); 1], Json<Value>);
 
 /// The public keys of access tokens (RFC 7517).
-#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "accounts", responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/.well-known/jwks.json", operation_id = "jwks", tag = "accounts", responses((status = 200, body = Object)))]
 pub(super) async fn jwks(State(app): State<AppState>) -> Cached {
     // A new key verifies this long before other verifiers know it; ours fetch it when they meet it.
     ([(CACHE_CONTROL, "public, max-age=300")], Json(app.tokens.jwks()))
 }
 
 /// The same, where clients of GoTrue look for them.
-#[utoipa::path(get, path = "/auth/v1/.well-known/jwks.json", tag = "accounts", responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/auth/v1/.well-known/jwks.json", operation_id = "auth_jwks", tag = "accounts", responses((status = 200, body = Object)))]
 pub(super) async fn jwks_of_auth(state: State<AppState>) -> Cached {
     jwks(state).await
 }

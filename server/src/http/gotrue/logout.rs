@@ -22,7 +22,7 @@ pub(super) struct LogoutQuery {
 /// Ends sessions. Their refresh tokens are dead at once; an access token still opens other routes until
 /// its hour is over.
 #[utoipa::path(
-    post, path = "/auth/v1/logout", tag = "accounts", security(("bearer" = [])), params(LogoutQuery),
+    post, path = "/auth/v1/logout", operation_id = "auth_logout", tag = "accounts", security(("bearer" = [])), params(LogoutQuery),
     responses(
         (status = 204),
         (status = 401, description = "`no_authorization`, `bad_jwt`, `session_not_found`", body = GoTrueError),

@@ -33,11 +33,11 @@ pub(super) enum Signup {
 ///
 /// Where addresses must be confirmed, a taken one gets the same answer as a new one.
 #[utoipa::path(
-    post, path = "/auth/v1/signup", tag = "accounts", request_body = Credentials,
+    post, path = "/auth/v1/signup", operation_id = "auth_signup", tag = "accounts", request_body = Credentials,
     responses(
         (status = 200, body = Signup),
         (status = 400, description = "`validation_failed`, `bad_json`", body = GoTrueError),
-        (status = 422, description = "`weak_password`, `user_already_exists`", body = GoTrueError),
+        (status = 422, description = "`weak_password`, `user_already_exists`, `anonymous_provider_disabled`", body = GoTrueError),
         (status = 429, description = "`over_request_rate_limit`, with Retry-After", body = GoTrueError),
     ),
 )]

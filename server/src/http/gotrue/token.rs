@@ -33,7 +33,7 @@ pub(super) struct TokenQuery {
 /// A refresh token is good for one use. Using a used one ends the session, because one of its two users
 /// has stolen it.
 #[utoipa::path(
-    post, path = "/auth/v1/token", tag = "accounts", params(TokenQuery), request_body = Credentials,
+    post, path = "/auth/v1/token", operation_id = "auth_token", tag = "accounts", params(TokenQuery), request_body = Credentials,
     responses(
         (status = 200, body = SessionJson),
         (status = 400, description = "`invalid_credentials`, `email_not_confirmed`, `refresh_token_not_found`, \

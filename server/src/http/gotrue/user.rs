@@ -39,7 +39,7 @@ pub(super) struct UserChanges {
 
 /// The signed-in account.
 #[utoipa::path(
-    get, path = "/auth/v1/user", tag = "accounts", security(("bearer" = [])),
+    get, path = "/auth/v1/user", operation_id = "auth_user", tag = "accounts", security(("bearer" = [])),
     responses(
         (status = 200, body = UserJson),
         (status = 401, description = "`no_authorization`, `bad_jwt`, `session_not_found`", body = GoTrueError),
@@ -51,7 +51,7 @@ pub(super) async fn read(signed_in: SignedIn) -> Json<UserJson> {
 
 /// Changes the signed-in account. A new password ends all of its other sessions.
 #[utoipa::path(
-    put, path = "/auth/v1/user", tag = "accounts", security(("bearer" = [])), request_body = UserChanges,
+    put, path = "/auth/v1/user", operation_id = "auth_update_user", tag = "accounts", security(("bearer" = [])), request_body = UserChanges,
     responses(
         (status = 200, body = UserJson),
         (status = 400, description = "`validation_failed`, `reauthentication_needed`, `invalid_credentials`", body = GoTrueError),

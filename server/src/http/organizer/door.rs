@@ -15,8 +15,9 @@ use crate::domain::account::Password;
 use crate::domain::steward::is_pin;
 use crate::http::auth::Staff;
 use crate::http::error::{ApiError, Problem};
-use crate::http::extract::{ApiJson, ApiPath};
+use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::http::fields::{Wrong, given};
+use crate::http::page::{Page, PageQuery};
 use crate::store::door::{self, CheckinList, Gate, Steward};
 use crate::store::ticket_type::TicketType;
 use crate::store::{Tx, ticket_type};
@@ -61,20 +62,22 @@ pub(super) struct ListFields {
 
 /// The check-in lists of an event.
 #[utoipa::path(
-    get, path = "/organizer/events/{event_id}/lists", tag = "door", params(("event_id" = Uuid, Path)),
+    get, path = "/organizer/events/{event_id}/lists", operation_id = "list_checkin_lists", tag = "door", params(("event_id" = Uuid, Path), PageQuery),
     security(("bearer" = [])),
-    responses((status = 200, body = Vec<ListJson>), (status = 403, body = Problem), (status = 404, body = Problem)),
+    responses((status = 200, body = Page<ListJson>), (status = 403, body = Problem), (status = 404, body = Problem)),
 )]
 pub(super) async fn lists(
     State(app): State<AppState>,
     member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
-) -> Result<Json<Vec<ListJson>>, ApiError> {
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> Result<Json<Page<ListJson>>, ApiError> {
     let (mut tx, _) = look(&app, &member, event_id).await?;
     let numbers = Numbers::read(&mut tx, &member, event_id).await?;
     let lists = door::lists(&mut tx, member.organizer_id, event_id).await?;
     tx.commit().await?;
-    Ok(Json(lists.into_iter().map(|l| numbers.json(l)).collect()))
+    let all = lists.into_iter().map(|l| numbers.json(l)).collect();
+    Ok(Json(Page::of_few("lists", &query, all, |l: &ListJson| l.list_id)?))
 }
 
 /// Adds a check-in list.
@@ -82,7 +85,7 @@ pub(super) async fn lists(
 /// With `attendance` it takes the place of the present attendance list; the one that the event began with is
 /// removed then, if nobody ever changed it or scanned on it.
 #[utoipa::path(
-    post, path = "/organizer/events/{event_id}/lists", tag = "door", params(("event_id" = Uuid, Path)),
+    post, path = "/organizer/events/{event_id}/lists", operation_id = "create_checkin_list", tag = "door", params(("event_id" = Uuid, Path)),
     request_body = ListFields, security(("bearer" = [])),
     responses(
         (status = 201, body = ListJson), (status = 403, body = Problem), (status = 404, body = Problem),
@@ -128,7 +131,7 @@ pub(super) async fn create_list(
 
 /// Changes a check-in list. Gates follow it with their next manifest.
 #[utoipa::path(
-    put, path = "/organizer/events/{event_id}/lists/{list_id}", tag = "door",
+    put, path = "/organizer/events/{event_id}/lists/{list_id}", operation_id = "update_checkin_list", tag = "door",
     params(("event_id" = Uuid, Path), ("list_id" = Uuid, Path)), request_body = ListFields, security(("bearer" = [])),
     responses(
         (status = 200, body = ListJson), (status = 403, body = Problem), (status = 404, body = Problem),
@@ -163,7 +166,7 @@ pub(super) async fn update_list(
 
 /// Removes a check-in list. Its scans stay on record. The attendance list stays.
 #[utoipa::path(
-    delete, path = "/organizer/events/{event_id}/lists/{list_id}", tag = "door",
+    delete, path = "/organizer/events/{event_id}/lists/{list_id}", operation_id = "archive_checkin_list", tag = "door",
     params(("event_id" = Uuid, Path), ("list_id" = Uuid, Path)), security(("bearer" = [])),
     responses(
         (status = 204), (status = 403, body = Problem), (status = 404, body = Problem),
@@ -203,24 +206,26 @@ pub(super) struct GateFields {
 
 /// The gates of an event.
 #[utoipa::path(
-    get, path = "/organizer/events/{event_id}/gates", tag = "door", params(("event_id" = Uuid, Path)),
+    get, path = "/organizer/events/{event_id}/gates", operation_id = "list_gates", tag = "door", params(("event_id" = Uuid, Path), PageQuery),
     security(("bearer" = [])),
-    responses((status = 200, body = Vec<GateJson>), (status = 403, body = Problem), (status = 404, body = Problem)),
+    responses((status = 200, body = Page<GateJson>), (status = 403, body = Problem), (status = 404, body = Problem)),
 )]
 pub(super) async fn gates(
     State(app): State<AppState>,
     member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
-) -> Result<Json<Vec<GateJson>>, ApiError> {
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> Result<Json<Page<GateJson>>, ApiError> {
     let (mut tx, _) = look(&app, &member, event_id).await?;
     let gates = door::gates(&mut tx, member.organizer_id, event_id).await?;
     tx.commit().await?;
-    Ok(Json(gates.into_iter().map(gate_json).collect()))
+    let all = gates.into_iter().map(gate_json).collect();
+    Ok(Json(Page::of_few("gates", &query, all, |g: &GateJson| g.gate_id)?))
 }
 
 /// Adds a gate.
 #[utoipa::path(
-    post, path = "/organizer/events/{event_id}/gates", tag = "door", params(("event_id" = Uuid, Path)),
+    post, path = "/organizer/events/{event_id}/gates", operation_id = "create_gate", tag = "door", params(("event_id" = Uuid, Path)),
     request_body = GateFields, security(("bearer" = [])),
     responses((status = 201, body = GateJson), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)),
 )]
@@ -249,7 +254,7 @@ pub(super) async fn create_gate(
 
 /// Renames a gate.
 #[utoipa::path(
-    put, path = "/organizer/events/{event_id}/gates/{gate_id}", tag = "door",
+    put, path = "/organizer/events/{event_id}/gates/{gate_id}", operation_id = "update_gate", tag = "door",
     params(("event_id" = Uuid, Path), ("gate_id" = Uuid, Path)), request_body = GateFields, security(("bearer" = [])),
     responses((status = 200, body = GateJson), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)),
 )]
@@ -271,7 +276,7 @@ pub(super) async fn update_gate(
 
 /// Removes a gate. Its scans stay on record.
 #[utoipa::path(
-    delete, path = "/organizer/events/{event_id}/gates/{gate_id}", tag = "door",
+    delete, path = "/organizer/events/{event_id}/gates/{gate_id}", operation_id = "archive_gate", tag = "door",
     params(("event_id" = Uuid, Path), ("gate_id" = Uuid, Path)), security(("bearer" = [])),
     responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem)),
 )]
@@ -311,24 +316,26 @@ pub(super) struct StewardFields {
 
 /// The stewards of an event.
 #[utoipa::path(
-    get, path = "/organizer/events/{event_id}/stewards", tag = "door", params(("event_id" = Uuid, Path)),
+    get, path = "/organizer/events/{event_id}/stewards", operation_id = "list_stewards", tag = "door", params(("event_id" = Uuid, Path), PageQuery),
     security(("bearer" = [])),
-    responses((status = 200, body = Vec<StewardJson>), (status = 403, body = Problem), (status = 404, body = Problem)),
+    responses((status = 200, body = Page<StewardJson>), (status = 403, body = Problem), (status = 404, body = Problem)),
 )]
 pub(super) async fn stewards(
     State(app): State<AppState>,
     member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
-) -> Result<Json<Vec<StewardJson>>, ApiError> {
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> Result<Json<Page<StewardJson>>, ApiError> {
     let (mut tx, _) = look(&app, &member, event_id).await?;
     let stewards = door::stewards(&mut tx, member.organizer_id, event_id).await?;
     tx.commit().await?;
-    Ok(Json(stewards.into_iter().map(steward_json).collect()))
+    let all = stewards.into_iter().map(steward_json).collect();
+    Ok(Json(Page::of_few("stewards", &query, all, |s: &StewardJson| s.steward_id)?))
 }
 
 /// Adds a steward.
 #[utoipa::path(
-    post, path = "/organizer/events/{event_id}/stewards", tag = "door", params(("event_id" = Uuid, Path)),
+    post, path = "/organizer/events/{event_id}/stewards", operation_id = "create_steward", tag = "door", params(("event_id" = Uuid, Path)),
     request_body = StewardFields, security(("bearer" = [])),
     responses((status = 201, body = StewardJson), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)),
 )]
@@ -367,7 +374,7 @@ pub(super) async fn create_steward(
 
 /// Changes a steward, as the PIN.
 #[utoipa::path(
-    put, path = "/organizer/events/{event_id}/stewards/{steward_id}", tag = "door",
+    put, path = "/organizer/events/{event_id}/stewards/{steward_id}", operation_id = "update_steward", tag = "door",
     params(("event_id" = Uuid, Path), ("steward_id" = Uuid, Path)), request_body = StewardFields, security(("bearer" = [])),
     responses((status = 200, body = StewardJson), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)),
 )]
@@ -396,7 +403,7 @@ pub(super) async fn update_steward(
 
 /// Removes a steward.
 #[utoipa::path(
-    delete, path = "/organizer/events/{event_id}/stewards/{steward_id}", tag = "door",
+    delete, path = "/organizer/events/{event_id}/stewards/{steward_id}", operation_id = "archive_steward", tag = "door",
     params(("event_id" = Uuid, Path), ("steward_id" = Uuid, Path)), security(("bearer" = [])),
     responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem)),
 )]

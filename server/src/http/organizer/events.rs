@@ -6,7 +6,6 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::admission::zone::EventZone;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -20,12 +19,14 @@ use crate::http::auth::Staff;
 use crate::http::error::{ApiError, FieldError, Problem};
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::http::fields::{Instant, Wrong, given};
-use crate::http::page::{Page, PageQuery};
+use crate::http::page::{self, Page, PageQuery};
 use crate::selling::keys;
 use crate::store::directory::{self, Place};
 use crate::store::door::{self, CheckinList};
 use crate::store::event::{self, Event};
 use crate::store::{Tx, change, is_unique_violation, organizer, ticket_type};
+
+const LIST: &str = "organizer_events";
 
 /// An event as its organizer sees it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -138,7 +139,7 @@ pub(super) struct EventFields {
 /// It comes with its ticket key and an attendance list "Admission" for all ticket types. A ticket type is all
 /// that is missing before it can be published; more lists, gates and stewards may follow at any time.
 #[utoipa::path(
-    post, path = "/organizer/events/create", tag = "organizer",
+    post, path = "/organizer/events/create", operation_id = "create_event", tag = "organizer",
     params(("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     request_body = EventFields, security(("bearer" = [])),
     responses(
@@ -190,7 +191,7 @@ pub(super) async fn create(
 
 /// Changes an event: what is given is changed, the rest stays. Gates learn new times with their next manifest.
 #[utoipa::path(
-    put, path = "/organizer/events/{event_id}/update", tag = "organizer",
+    put, path = "/organizer/events/{event_id}/update", operation_id = "update_event", tag = "organizer",
     params(("event_id" = Uuid, Path), ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     request_body = EventFields, security(("bearer" = [])),
     responses((status = 200, body = EventJson), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, description = "`event_canceled`", body = Problem), (status = 422, description = "`invalid_fields`", body = Problem)),
@@ -236,7 +237,9 @@ pub(super) async fn update(
 pub(super) struct EventsQuery {
     /// Only events of this status.
     status: Option<EventStatus>,
-    /// How many at most, 1 to 200; 50 without it.
+    /// How many at most; 50 without it.
+    #[serde(default, deserialize_with = "page::limit")]
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
@@ -244,7 +247,7 @@ pub(super) struct EventsQuery {
 
 /// My events, the latest first.
 #[utoipa::path(
-    get, path = "/organizer/events", tag = "organizer",
+    get, path = "/organizer/events", operation_id = "list_events", tag = "organizer",
     params(EventsQuery, ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     security(("bearer" = [])),
     responses((status = 200, body = Page<EventJson>), (status = 403, body = Problem)),
@@ -256,25 +259,17 @@ pub(super) async fn list(
 ) -> Result<Json<Page<EventJson>>, ApiError> {
     let page = PageQuery { limit: query.limit, cursor: query.cursor };
     let status = query.status.map(EventStatus::as_str);
-    let after = page.cursor.as_deref().map(cursor).transpose()?;
+    let after = page.after(LIST)?;
     let limit = page.limit();
     let mut tx = app.db.tenant(member.organizer_id).await?;
     let events = event::list(&mut tx, member.organizer_id, status, after, limit + 1).await?;
     tx.commit().await?;
-    let size = usize::try_from(limit).unwrap_or(usize::MAX);
-    let next_cursor = match events.get(size.saturating_sub(1)) {
-        Some(last) if events.len() > size => {
-            let at = last.starts_at.format(&Rfc3339).map_err(ApiError::internal)?;
-            Some(format!("{at}_{}", last.event_id))
-        }
-        _ => None,
-    };
-    Ok(Json(Page { items: events.into_iter().take(size).map(json).collect(), next_cursor }))
+    Ok(Json(Page::of(LIST, limit, events, |e| (e.starts_at, e.event_id), json)))
 }
 
 /// One of my events, with its ticket types, quotas, lists, gates and stewards.
 #[utoipa::path(
-    get, path = "/organizer/events/{event_id}", tag = "organizer",
+    get, path = "/organizer/events/{event_id}", operation_id = "get_event", tag = "organizer",
     params(("event_id" = Uuid, Path), ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     security(("bearer" = [])),
     responses((status = 200, body = EventDetail), (status = 403, body = Problem), (status = 404, body = Problem)),
@@ -308,7 +303,7 @@ pub(super) async fn show(
 ///
 /// Needs an approved organizer, at least one ticket type, and an end that is still to come.
 #[utoipa::path(
-    post, path = "/organizer/events/{event_id}/publish", tag = "organizer",
+    post, path = "/organizer/events/{event_id}/publish", operation_id = "publish_event", tag = "organizer",
     params(("event_id" = Uuid, Path), ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     security(("bearer" = [])),
     responses(
@@ -525,12 +520,6 @@ async fn check_category(tx: &mut Tx, event: &Event) -> Result<(), ApiError> {
     } else {
         Err(ApiError::invalid_field("category_id", "unknown", "GET /categories lists them"))
     }
-}
-
-fn cursor(text: &str) -> Result<(OffsetDateTime, Uuid), ApiError> {
-    text.split_once('_')
-        .and_then(|(at, id)| Some((OffsetDateTime::parse(at, &Rfc3339).ok()?, id.parse().ok()?)))
-        .ok_or_else(|| ApiError::bad_request("invalid_query", "the cursor is none of this list"))
 }
 
 fn json(of: Event) -> EventJson {

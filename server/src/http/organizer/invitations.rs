@@ -16,7 +16,7 @@ use crate::domain::account::Email;
 use crate::http::auth::{Caller, Member};
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
-use crate::http::page::{Page, PageQuery, after_id};
+use crate::http::page::{Page, PageQuery};
 use crate::store::invitation::{self, Invitation};
 use crate::store::member::{self, OrgRole};
 use crate::store::users;
@@ -69,7 +69,7 @@ pub(super) struct AcceptedJson {
 ///
 /// Owners invite to every role, managers to the door. A new invitation of the same address replaces the old.
 #[utoipa::path(
-    post, path = "/organizer/invitations", tag = "organizer",
+    post, path = "/organizer/invitations", operation_id = "create_invitation", tag = "organizer",
     params(("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     request_body = NewInvitation, security(("bearer" = [])),
     responses(
@@ -116,7 +116,7 @@ pub(super) async fn create(
 
 /// The open invitations.
 #[utoipa::path(
-    get, path = "/organizer/invitations", tag = "organizer",
+    get, path = "/organizer/invitations", operation_id = "list_invitations", tag = "organizer",
     params(PageQuery, ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     security(("bearer" = [])),
     responses((status = 200, body = Page<InvitationJson>), (status = 400, description = "`invalid_cursor`", body = Problem), (status = 401, body = Problem), (status = 403, body = Problem)),
@@ -126,18 +126,18 @@ pub(super) async fn list(
     member: Member,
     ApiQuery(page): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<InvitationJson>>, ApiError> {
-    let after = after_id(&page)?;
+    let after = page.after::<Uuid>("invitations")?;
     let (organizer_id, now) = (member.organizer_id, app.clock.now());
     let mut tx = app.db.tenant(organizer_id).await?;
     let rows = invitation::open(&mut tx, organizer_id, after, page.limit() + 1, now).await?;
     tx.commit().await?;
     let items = rows.into_iter().map(invitation_json).collect();
-    Ok(Json(Page::by_id(items, &page, |item: &InvitationJson| item.invitation_id)))
+    Ok(Json(Page::of("invitations", page.limit(), items, |item: &InvitationJson| item.invitation_id, |item| item)))
 }
 
 /// Takes an invitation back.
 #[utoipa::path(
-    delete, path = "/organizer/invitations/{invitation_id}", tag = "organizer",
+    delete, path = "/organizer/invitations/{invitation_id}", operation_id = "withdraw_invitation", tag = "organizer",
     params(("invitation_id" = Uuid, Path), ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     security(("bearer" = [])),
     responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)),
@@ -162,7 +162,7 @@ pub(super) async fn withdraw(
 
 /// Accepts an invitation: the caller becomes a member. A member of a higher role keeps it.
 #[utoipa::path(
-    post, path = "/auth/invitations/accept", tag = "accounts",
+    post, path = "/auth/invitations/accept", operation_id = "accept_invitation", tag = "accounts",
     request_body = AcceptInvitation, security(("bearer" = [])),
     responses(
         (status = 200, body = AcceptedJson), (status = 401, body = Problem),

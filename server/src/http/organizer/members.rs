@@ -38,7 +38,7 @@ pub(super) struct RoleChange {
 
 /// The organizer's members, the eldest first.
 #[utoipa::path(
-    get, path = "/organizer/members", tag = "organizer",
+    get, path = "/organizer/members", operation_id = "list_members", tag = "organizer",
     params(("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     security(("bearer" = [])),
     responses((status = 200, body = Vec<MemberJson>), (status = 401, body = Problem), (status = 403, body = Problem)),
@@ -66,7 +66,7 @@ pub(super) async fn list(
 
 /// Changes a member's role. Owners change every role, managers none but that of the door.
 #[utoipa::path(
-    put, path = "/organizer/members/{user_id}", tag = "organizer",
+    put, path = "/organizer/members/{user_id}", operation_id = "change_member", tag = "organizer",
     params(("user_id" = Uuid, Path), ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     request_body = RoleChange, security(("bearer" = [])),
     responses(
@@ -99,7 +99,7 @@ pub(super) async fn change(
 
 /// Ends a membership: one's own at any time, others' as far as one may appoint them. Works at once.
 #[utoipa::path(
-    delete, path = "/organizer/members/{user_id}", tag = "organizer",
+    delete, path = "/organizer/members/{user_id}", operation_id = "remove_member", tag = "organizer",
     params(("user_id" = Uuid, Path), ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     security(("bearer" = [])),
     responses(

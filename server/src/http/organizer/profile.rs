@@ -65,7 +65,7 @@ pub(super) struct ProfileRequest {
 
 /// My organizer.
 #[utoipa::path(
-    get, path = "/organizer/profile", tag = "organizer",
+    get, path = "/organizer/profile", operation_id = "get_organizer_profile", tag = "organizer",
     params(("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     security(("bearer" = [])),
     responses((status = 200, body = ProfileJson), (status = 401, body = Problem), (status = 403, description = "`not_an_organizer`", body = Problem)),
@@ -83,7 +83,7 @@ pub(super) async fn show(State(app): State<AppState>, member: Member) -> Result<
 /// Who is a member of none becomes the owner of a new one, which gets its keys; it starts as `draft` (with
 /// `--dev` as `approved`). The access token shows the new role after the next refresh.
 #[utoipa::path(
-    put, path = "/organizer/profile", tag = "organizer",
+    put, path = "/organizer/profile", operation_id = "put_organizer_profile", tag = "organizer",
     params(("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     request_body = ProfileRequest, security(("bearer" = [])),
     responses(
@@ -143,7 +143,7 @@ pub(super) async fn put(
 
 /// Asks for approval.
 #[utoipa::path(
-    post, path = "/organizer/verification", tag = "organizer",
+    post, path = "/organizer/verification", operation_id = "submit_verification", tag = "organizer",
     params(("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     security(("bearer" = [])),
     responses(

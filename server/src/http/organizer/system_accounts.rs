@@ -16,7 +16,7 @@ use crate::http::auth::Member;
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::http::fields::Wrong;
-use crate::http::page::{Page, PageQuery, after_id};
+use crate::http::page::{Page, PageQuery};
 use crate::store::system::{self, SystemAccount, scopes_of};
 
 /// Live accounts of one organizer at most.
@@ -62,7 +62,7 @@ pub(super) struct NewSystemAccount {
 
 /// Makes a system account. Its secret is in the answer and nowhere else.
 #[utoipa::path(
-    post, path = "/organizer/system-accounts", tag = "organizer",
+    post, path = "/organizer/system-accounts", operation_id = "create_system_account", tag = "organizer",
     params(("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     request_body = NewSystemAccount, security(("bearer" = [])),
     responses(
@@ -112,7 +112,7 @@ pub(super) async fn create(
 
 /// The organizer's system accounts, revoked ones too.
 #[utoipa::path(
-    get, path = "/organizer/system-accounts", tag = "organizer",
+    get, path = "/organizer/system-accounts", operation_id = "list_system_accounts", tag = "organizer",
     params(PageQuery, ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     security(("bearer" = [])),
     responses((status = 200, body = Page<SystemAccountJson>), (status = 400, description = "`invalid_cursor`", body = Problem), (status = 401, body = Problem), (status = 403, body = Problem)),
@@ -123,17 +123,17 @@ pub(super) async fn list(
     ApiQuery(page): ApiQuery<PageQuery>,
 ) -> Result<Json<Page<SystemAccountJson>>, ApiError> {
     let organizer_id = member.organizer_id;
-    let after = after_id(&page)?;
+    let after = page.after::<Uuid>("system_accounts")?;
     let mut tx = app.db.tenant(organizer_id).await?;
     let rows = system::list(&mut tx, organizer_id, after, page.limit() + 1).await?;
     tx.commit().await?;
     let items = rows.into_iter().map(|row| account_json(organizer_id, row)).collect();
-    Ok(Json(Page::by_id(items, &page, |item: &SystemAccountJson| item.account_id)))
+    Ok(Json(Page::of("system_accounts", page.limit(), items, |item: &SystemAccountJson| item.account_id, |item| item)))
 }
 
 /// Gives the account a new secret. The old one and all its tokens are dead at once.
 #[utoipa::path(
-    post, path = "/organizer/system-accounts/{account_id}/rotate", tag = "organizer",
+    post, path = "/organizer/system-accounts/{account_id}/rotate", operation_id = "rotate_system_account", tag = "organizer",
     params(("account_id" = Uuid, Path), ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     security(("bearer" = [])),
     responses((status = 200, body = NewSystemAccountJson), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, description = "unknown or revoked", body = Problem)),
@@ -157,7 +157,7 @@ pub(super) async fn rotate(
 
 /// Ends the account and all its tokens at once. Repeating it changes nothing.
 #[utoipa::path(
-    delete, path = "/organizer/system-accounts/{account_id}", tag = "organizer",
+    delete, path = "/organizer/system-accounts/{account_id}", operation_id = "revoke_system_account", tag = "organizer",
     params(("account_id" = Uuid, Path), ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     security(("bearer" = [])),
     responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)),

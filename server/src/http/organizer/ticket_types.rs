@@ -15,9 +15,9 @@ use crate::domain::catalog::type_window;
 use crate::domain::pricing::UnitPrice;
 use crate::http::auth::Staff;
 use crate::http::error::{ApiError, Problem};
-use crate::http::extract::{ApiJson, ApiPath};
+use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::http::fields::{Instant, Wrong, given, money};
-use crate::http::page::MoneyJson;
+use crate::http::page::{MoneyJson, Page, PageQuery};
 use crate::store::event::Event;
 use crate::store::ticket_type::{self, Quota, TicketType};
 
@@ -116,25 +116,27 @@ pub(super) struct TicketTypeFields {
 
 /// The ticket types of an event.
 #[utoipa::path(
-    get, path = "/organizer/events/{event_id}/ticket-types", tag = "organizer", params(("event_id" = Uuid, Path)),
+    get, path = "/organizer/events/{event_id}/ticket-types", operation_id = "list_ticket_types", tag = "organizer", params(("event_id" = Uuid, Path), PageQuery),
     security(("bearer" = [])),
-    responses((status = 200, body = Vec<TicketTypeJson>), (status = 403, body = Problem), (status = 404, body = Problem)),
+    responses((status = 200, body = Page<TicketTypeJson>), (status = 403, body = Problem), (status = 404, body = Problem)),
 )]
 pub(super) async fn list(
     State(app): State<AppState>,
     member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
-) -> Result<Json<Vec<TicketTypeJson>>, ApiError> {
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> Result<Json<Page<TicketTypeJson>>, ApiError> {
     let (mut tx, event) = look(&app, &member, event_id).await?;
     let types = ticket_type::of_event(&mut tx, member.organizer_id, event_id).await?;
     tx.commit().await?;
     let live = types.into_iter().filter(|t| t.archived_at.is_none());
-    Ok(Json(live.map(|t| json(t, &event.currency)).collect()))
+    let all = live.map(|t| json(t, &event.currency)).collect();
+    Ok(Json(Page::of_few("ticket_types", &query, all, |t: &TicketTypeJson| t.ticket_type_id)?))
 }
 
 /// Adds a ticket type, with a quota of its own or on an existing one.
 #[utoipa::path(
-    post, path = "/organizer/events/{event_id}/ticket-types", tag = "organizer", params(("event_id" = Uuid, Path)),
+    post, path = "/organizer/events/{event_id}/ticket-types", operation_id = "create_ticket_type", tag = "organizer", params(("event_id" = Uuid, Path)),
     request_body = TicketTypeFields, security(("bearer" = [])),
     responses((status = 201, body = TicketTypeJson), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, description = "`event_canceled`, `too_many`", body = Problem), (status = 422, description = "`invalid_fields`", body = Problem)),
 )]
@@ -223,7 +225,7 @@ pub(super) async fn create(
 
 /// Changes a ticket type: what is given is changed. Tickets that are sold keep their price.
 #[utoipa::path(
-    put, path = "/organizer/events/{event_id}/ticket-types/{ticket_type_id}", tag = "organizer",
+    put, path = "/organizer/events/{event_id}/ticket-types/{ticket_type_id}", operation_id = "update_ticket_type", tag = "organizer",
     params(("event_id" = Uuid, Path), ("ticket_type_id" = Uuid, Path)), request_body = TicketTypeFields,
     security(("bearer" = [])),
     responses(
@@ -260,7 +262,7 @@ pub(super) async fn update(
 
 /// Takes a ticket type off sale for good. Its sold tickets stay valid.
 #[utoipa::path(
-    delete, path = "/organizer/events/{event_id}/ticket-types/{ticket_type_id}", tag = "organizer",
+    delete, path = "/organizer/events/{event_id}/ticket-types/{ticket_type_id}", operation_id = "archive_ticket_type", tag = "organizer",
     params(("event_id" = Uuid, Path), ("ticket_type_id" = Uuid, Path)), security(("bearer" = [])),
     responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem)),
 )]
@@ -300,24 +302,26 @@ pub(super) struct QuotaFields {
 
 /// The quotas of an event.
 #[utoipa::path(
-    get, path = "/organizer/events/{event_id}/quotas", tag = "organizer", params(("event_id" = Uuid, Path)),
+    get, path = "/organizer/events/{event_id}/quotas", operation_id = "list_quotas", tag = "organizer", params(("event_id" = Uuid, Path), PageQuery),
     security(("bearer" = [])),
-    responses((status = 200, body = Vec<QuotaJson>), (status = 403, body = Problem), (status = 404, body = Problem)),
+    responses((status = 200, body = Page<QuotaJson>), (status = 403, body = Problem), (status = 404, body = Problem)),
 )]
 pub(super) async fn quotas(
     State(app): State<AppState>,
     member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
-) -> Result<Json<Vec<QuotaJson>>, ApiError> {
+    ApiQuery(query): ApiQuery<PageQuery>,
+) -> Result<Json<Page<QuotaJson>>, ApiError> {
     let (mut tx, _) = look(&app, &member, event_id).await?;
     let quotas = ticket_type::quotas(&mut tx, member.organizer_id, event_id).await?;
     tx.commit().await?;
-    Ok(Json(quotas.into_iter().map(quota_json).collect()))
+    let all = quotas.into_iter().map(quota_json).collect();
+    Ok(Json(Page::of_few("quotas", &query, all, |q: &QuotaJson| q.quota_id)?))
 }
 
 /// Adds a quota that several ticket types share.
 #[utoipa::path(
-    post, path = "/organizer/events/{event_id}/quotas", tag = "organizer", params(("event_id" = Uuid, Path)),
+    post, path = "/organizer/events/{event_id}/quotas", operation_id = "create_quota", tag = "organizer", params(("event_id" = Uuid, Path)),
     request_body = QuotaFields, security(("bearer" = [])),
     responses((status = 201, body = QuotaJson), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)),
 )]
@@ -345,7 +349,7 @@ pub(super) async fn create_quota(
 
 /// Changes a quota; never below what is held and sold.
 #[utoipa::path(
-    put, path = "/organizer/events/{event_id}/quotas/{quota_id}", tag = "organizer",
+    put, path = "/organizer/events/{event_id}/quotas/{quota_id}", operation_id = "update_quota", tag = "organizer",
     params(("event_id" = Uuid, Path), ("quota_id" = Uuid, Path)), request_body = QuotaFields, security(("bearer" = [])),
     responses(
         (status = 200, body = QuotaJson), (status = 403, body = Problem), (status = 404, body = Problem),

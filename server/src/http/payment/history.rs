@@ -6,7 +6,6 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -16,9 +15,11 @@ use crate::http::booking_view::staff_of;
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::ApiQuery;
 use crate::http::fields::{Instant, money};
-use crate::http::page::{MoneyJson, Page};
+use crate::http::page::{self, MoneyJson, Page, PageQuery};
 use crate::store::booking;
 use crate::store::transaction::{self, HistoryFilter, Transaction};
+
+const LIST: &str = "transactions";
 
 /// A payment or refund.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,6 +57,7 @@ pub(super) struct HistoryQuery {
     #[serde(rename = "type")]
     #[param(rename = "type")]
     kind: Option<String>,
+    /// Of one event.
     event_id: Option<Uuid>,
     /// Not before.
     #[param(value_type = Option<String>)]
@@ -67,7 +69,9 @@ pub(super) struct HistoryQuery {
     min_amount: Option<i64>,
     /// Minor units, at most.
     max_amount: Option<i64>,
-    /// How many at most, 1 to 200; 50 without it.
+    /// How many at most; 50 without it.
+    #[serde(default, deserialize_with = "page::limit")]
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
     /// The `next_cursor` of the page before.
     cursor: Option<String>,
@@ -78,10 +82,10 @@ pub(super) struct HistoryQuery {
 /// One's own; with the header `Organizer-Id` all of that organizer's, for its owners and managers. System accounts
 /// with the scope `bookings.read` see their organizer's.
 #[utoipa::path(
-    get, path = "/payment/history", tag = "payment",
+    get, path = "/payment/history", operation_id = "payment_history", tag = "payment",
     params(HistoryQuery, ("Organizer-Id" = Option<Uuid>, Header, description = "The organizer's instead of one's own")),
     security(("bearer" = [])),
-    responses((status = 200, body = Page<TransactionJson>), (status = 401, body = Problem), (status = 403, body = Problem)),
+    responses((status = 200, body = Page<TransactionJson>), (status = 401, body = Problem), (status = 403, description = "`not_a_member`", body = Problem), (status = 422, description = "`invalid_fields`", body = Problem)),
 )]
 pub(super) async fn history(
     State(app): State<AppState>,
@@ -89,8 +93,8 @@ pub(super) async fn history(
     headers: HeaderMap,
     ApiQuery(query): ApiQuery<HistoryQuery>,
 ) -> Result<Response, ApiError> {
-    let limit = i64::from(query.limit.unwrap_or(50).clamp(1, 200));
-    let filter = filter(&query)?;
+    let page = PageQuery { limit: query.limit, cursor: query.cursor.clone() };
+    let (limit, filter) = (page.limit(), filter(&query, &page)?);
     let rows = match (&caller, headers.get(&ORGANIZER_ID)) {
         (Caller::System(system), wanted) => {
             let id = system.organizer_id;
@@ -131,16 +135,11 @@ pub(super) async fn history(
             rows
         }
     };
-    let size = usize::try_from(limit).unwrap_or(usize::MAX);
-    let next_cursor = match rows.get(size.saturating_sub(1)) {
-        Some(last) if rows.len() > size => Some(cursor(last)?),
-        _ => None,
-    };
-    let page = Page { items: rows.into_iter().take(size).map(json).collect(), next_cursor };
+    let page = Page::of(LIST, limit, rows, |t| (t.created_at, t.transaction_id), json);
     Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(page)).into_response())
 }
 
-fn filter(query: &HistoryQuery) -> Result<HistoryFilter, ApiError> {
+fn filter(query: &HistoryQuery, page: &PageQuery) -> Result<HistoryFilter, ApiError> {
     let one_of = |name: &str, value: &Option<String>, words: &[&str]| match value {
         Some(word) if !words.contains(&word.as_str()) => {
             Err(ApiError::invalid_field(name, "unknown", format!("one of {}", words.join(", "))))
@@ -149,13 +148,6 @@ fn filter(query: &HistoryQuery) -> Result<HistoryFilter, ApiError> {
     };
     one_of("status", &query.status, &["pending", "completed", "failed", "refunded"])?;
     one_of("type", &query.kind, &["payment", "refund"])?;
-    let after = match &query.cursor {
-        None => None,
-        Some(text) => Some(
-            parse_cursor(text)
-                .ok_or_else(|| ApiError::bad_request("invalid_cursor", "this is no cursor of this list"))?,
-        ),
-    };
     Ok(HistoryFilter {
         status: query.status.clone(),
         kind: query.kind.clone(),
@@ -164,18 +156,8 @@ fn filter(query: &HistoryQuery) -> Result<HistoryFilter, ApiError> {
         to: query.to.map(|t| t.0),
         min_minor: query.min_amount,
         max_minor: query.max_amount,
-        after,
+        after: page.after(LIST)?,
     })
-}
-
-fn cursor(last: &Transaction) -> Result<String, ApiError> {
-    let at = last.created_at.format(&Rfc3339).map_err(ApiError::internal)?;
-    Ok(format!("{at}_{}", last.transaction_id))
-}
-
-fn parse_cursor(text: &str) -> Option<(OffsetDateTime, Uuid)> {
-    let (at, id) = text.split_once('_')?;
-    Some((OffsetDateTime::parse(at, &Rfc3339).ok()?, id.parse().ok()?))
 }
 
 fn json(row: Transaction) -> TransactionJson {

@@ -36,7 +36,7 @@ pub(super) struct ProcessRequest {
 ///
 /// By its buyer: signed in, or as a guest with the header `Booking-Secret`.
 #[utoipa::path(
-    post, path = "/payment/process", tag = "payment",
+    post, path = "/payment/process", operation_id = "process_payment", tag = "payment",
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes repeating harmless; a UUID")),
     request_body = ProcessRequest,
     security(("bearer" = []), ("booking_secret" = [])),

@@ -36,7 +36,7 @@ pub(super) struct RefundRequest {
 /// (`refundable_until`). The tickets are blocked before the provider is asked, so that nobody is refunded and
 /// admitted; gates learn it with their next manifest.
 #[utoipa::path(
-    post, path = "/payment/refund", tag = "payment",
+    post, path = "/payment/refund", operation_id = "refund_payment", tag = "payment",
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes repeating harmless; a UUID")),
     request_body = RefundRequest,
     security(("bearer" = [])),

@@ -146,7 +146,7 @@ struct Stats {
 }
 
 /// Sales and door of an event.
-#[utoipa::path(get, path = "/organizer/events/{event_id}/stats", tag = "statistics", params(("event_id" = Uuid, Path)),
+#[utoipa::path(get, path = "/organizer/events/{event_id}/stats", operation_id = "get_event_stats", tag = "statistics", params(("event_id" = Uuid, Path)),
     security(("bearer" = [])), responses((status = 200, body = Stats), (status = 404, body = Problem)))]
 async fn get(
     State(app): State<AppState>,

@@ -76,7 +76,7 @@ pub(in crate::http) struct PaymentWish {
 /// problem's member `booking` says which and until when; pay by POST /payment/process. Send an
 /// `Idempotency-Key` (a UUID): repeating the request is then harmless.
 #[utoipa::path(
-    post, path = "/tickets/purchase", tag = "tickets",
+    post, path = "/tickets/purchase", operation_id = "purchase_tickets", tag = "tickets",
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes repeating harmless; a UUID")),
     request_body = PurchaseRequest,
     security((), ("bearer" = [])),

@@ -21,7 +21,7 @@ const QUIET: usize = 4;
 
 /// The code as SVG.
 #[utoipa::path(
-    get, path = "/tickets/{ticket_id}/qr.svg", tag = "tickets", params(("ticket_id" = Uuid, Path)),
+    get, path = "/tickets/{ticket_id}/qr.svg", operation_id = "get_ticket_qr_svg", tag = "tickets", params(("ticket_id" = Uuid, Path)),
     security(("bearer" = []), ("booking_secret" = [])),
     responses(
         (status = 200, description = "The picture", content_type = "image/svg+xml", body = String),
@@ -41,7 +41,7 @@ pub(super) async fn svg(
 
 /// The code as PNG, black on white, 392 by 392 pixels.
 #[utoipa::path(
-    get, path = "/tickets/{ticket_id}/qr.png", tag = "tickets", params(("ticket_id" = Uuid, Path)),
+    get, path = "/tickets/{ticket_id}/qr.png", operation_id = "get_ticket_qr_png", tag = "tickets", params(("ticket_id" = Uuid, Path)),
     security(("bearer" = []), ("booking_secret" = [])),
     responses(
         (status = 200, description = "The picture", content_type = "image/png", body = Vec<u8>),

@@ -18,7 +18,7 @@ use crate::store::ticket::{self, Ticket};
 ///
 /// For its holder, for who sends its booking's secret, and for managers of its organizer.
 #[utoipa::path(
-    get, path = "/tickets/{ticket_id}", tag = "tickets", params(("ticket_id" = Uuid, Path)),
+    get, path = "/tickets/{ticket_id}", operation_id = "get_ticket", tag = "tickets", params(("ticket_id" = Uuid, Path)),
     security(("bearer" = []), ("booking_secret" = [])),
     responses((status = 200, body = TicketJson), (status = 401, body = Problem), (status = 404, body = Problem)),
 )]

@@ -16,8 +16,10 @@ use crate::http::auth::{Caller, not_signed_in};
 use crate::http::booking_view::{TicketJson, tickets_json};
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::ApiQuery;
-use crate::http::page::{Page, PageQuery};
+use crate::http::page::{Page, PageQuery, cursor};
 use crate::store::{booking, ticket};
+
+const LIST: &str = "tickets";
 
 /// A ticket and what it is for.
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,7 +49,7 @@ struct TicketEvent {
 
 /// My tickets, the newest first: of the account, or of the booking whose secret is sent.
 #[utoipa::path(
-    get, path = "/tickets/view", tag = "tickets", params(PageQuery),
+    get, path = "/tickets/view", operation_id = "list_my_tickets", tag = "tickets", params(PageQuery),
     security(("bearer" = []), ("booking_secret" = [])),
     responses((status = 200, body = Page<HeldTicket>), (status = 401, body = Problem)),
 )]
@@ -56,13 +58,7 @@ pub(super) async fn view(
     caller: Caller,
     ApiQuery(page): ApiQuery<PageQuery>,
 ) -> Result<Response, ApiError> {
-    let after = match &page.cursor {
-        None => None,
-        Some(text) => Some(
-            text.parse::<Uuid>()
-                .map_err(|_| ApiError::bad_request("invalid_cursor", "this is no cursor of this list"))?,
-        ),
-    };
+    let after = page.after(LIST)?;
     let limit = page.limit();
     let tickets = match &caller {
         Caller::User(user) => {
@@ -85,7 +81,7 @@ pub(super) async fn view(
     let size = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = tickets.len() > size;
     tickets.truncate(size);
-    let next_cursor = more.then(|| tickets.last().map(|t| t.ticket_id.to_string())).flatten();
+    let next_cursor = tickets.last().filter(|_| more).map(|t| cursor(LIST, &t.ticket_id));
 
     let mut types: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
     for t in &tickets {

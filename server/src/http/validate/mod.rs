@@ -105,10 +105,10 @@ struct ValidateAnswer {
 }
 
 /// Decides a code online. Without `check_in` nothing is recorded and the attendance list's policy applies.
-#[utoipa::path(post, path = "/tickets/validate", tag = "tickets", request_body = Validate, security(("bearer" = [])),
-    responses((status = 200, body = ValidateAnswer), (status = 404, body = Problem, description = "event, list or gate"),
-              (status = 409, body = Problem, description = "nonce_reused"),
-              (status = 422, body = Problem, description = "event_unknown: say at which event")))]
+#[utoipa::path(post, path = "/tickets/validate", operation_id = "validate_ticket", tag = "tickets", request_body = Validate, security(("bearer" = [])),
+    responses((status = 200, body = ValidateAnswer), (status = 404, body = Problem, description = "`not_found`: event, list or gate"),
+              (status = 409, body = Problem, description = "`nonce_reused`"),
+              (status = 422, body = Problem, description = "`event_unknown`: say at which event")))]
 async fn validate(
     State(app): State<AppState>,
     member: Staff,

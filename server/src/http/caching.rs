@@ -1,0 +1,29 @@
+//! Answers that everybody may keep: half a minute, and then asked for again by their tag.
+//!
+//! Tags are weak: compression changes the bytes, not what they say. All other answers are `no-store` (see the edge).
+
+use axum::body::Bytes;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use shared::bytes::sha256;
+
+/// JSON for everybody, or 304 if the client has it.
+pub(super) fn public(headers: &HeaderMap, json: Bytes) -> Response {
+    let hash = sha256(b"hvflvspot/etag/v1\0", &[&json]);
+    let tag = format!("\"{}\"", hex::encode(&hash.0[..12]));
+    let caching = [(CACHE_CONTROL, "public, max-age=30".to_owned()), (ETAG, format!("W/{tag}"))];
+    if knows(headers, &tag) {
+        return (StatusCode::NOT_MODIFIED, caching).into_response();
+    }
+    (caching, [(CONTENT_TYPE, "application/json")], json).into_response()
+}
+
+/// If-None-Match compares weakly (RFC 9110, section 13.1.2).
+fn knows(headers: &HeaderMap, tag: &str) -> bool {
+    let given = headers.get_all(IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok());
+    given
+        .flat_map(|v| v.split(','))
+        .map(str::trim)
+        .any(|t| t == "*" || t.strip_prefix("W/").unwrap_or(t) == tag)
+}
