@@ -36,7 +36,7 @@ pub(super) enum Signup {
     post, path = "/auth/v1/signup", operation_id = "auth_signup", tag = "accounts", request_body = Credentials,
     responses(
         (status = 200, body = Signup),
-        (status = 400, description = "`validation_failed`, `bad_json`", body = GoTrueError),
+        (status = 400, description = "`validation_failed`, `bad_json`, `phone_provider_disabled`", body = GoTrueError),
         (status = 422, description = "`weak_password`, `user_already_exists`, `anonymous_provider_disabled`", body = GoTrueError),
         (status = 429, description = "`over_request_rate_limit`, with Retry-After", body = GoTrueError),
     ),

@@ -94,6 +94,12 @@ impl Route<'_> {
         }
         for (status, response) in &mut operation.responses.responses {
             if let RefOr::T(response) = response {
+                // What needs no words: there is no such thing, or it may not be done.
+                match status.as_str() {
+                    "403" if !response.description.contains('`') => self.describe(response, &["forbidden"]),
+                    "404" if !response.description.contains('`') => self.describe(response, &["not_found"]),
+                    _ => {}
+                }
                 self.response(status.parse().unwrap_or_default(), response);
             }
         }
