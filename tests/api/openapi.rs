@@ -182,7 +182,7 @@ fn every_list_is_paged_in_the_one_way() -> Result<()> {
     for Operation { name, of, .. } in operations(&document) {
         let named = &of["responses"]["200"]["content"]["application/json"]["schema"];
         let schema = resolve(named);
-        if schema["type"] == "array" {
+        if schema["type"] == "array" && !name.contains(" /dev/") {
             wrong.push(format!("{name}: answers a bare array; use Page"));
         }
         // Whatever is hardly more than its items is a list.

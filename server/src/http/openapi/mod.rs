@@ -43,6 +43,7 @@ use crate::app::AppState;
         (name = "gates", description = "What gate devices call: CBOR, signed (docs/PROTOCOL.md)"),
         (name = "statistics", description = "An event in numbers"),
         (name = "health", description = "For load balancers and monitoring"),
+        (name = "development", description = "With --dev and from this machine alone"),
     ),
     components(schemas(Problem))
 )]
