@@ -235,7 +235,8 @@ async fn lines(
     if rate.client > 0 {
         lines.push(Line { kind, whom: Whom::client(client.addr), max: rate.client });
     }
-    let claims = [header::AUTHORIZATION, header::COOKIE].iter().any(|name| request.headers().contains_key(name));
+    let claims =
+        [header::AUTHORIZATION, header::COOKIE].iter().any(|name| request.headers().contains_key(name));
     if rate.account == 0 || !claims {
         return (request, lines);
     }

@@ -132,7 +132,13 @@ pub(super) async fn list(
     let rows = invitation::open(&mut tx, organizer_id, after, page.limit() + 1, now).await?;
     tx.commit().await?;
     let items = rows.into_iter().map(invitation_json).collect();
-    Ok(Json(Page::of("invitations", page.limit(), items, |item: &InvitationJson| item.invitation_id, |item| item)))
+    Ok(Json(Page::of(
+        "invitations",
+        page.limit(),
+        items,
+        |item: &InvitationJson| item.invitation_id,
+        |item| item,
+    )))
 }
 
 /// Takes an invitation back.

@@ -128,7 +128,13 @@ pub(super) async fn list(
     let rows = system::list(&mut tx, organizer_id, after, page.limit() + 1).await?;
     tx.commit().await?;
     let items = rows.into_iter().map(|row| account_json(organizer_id, row)).collect();
-    Ok(Json(Page::of("system_accounts", page.limit(), items, |item: &SystemAccountJson| item.account_id, |item| item)))
+    Ok(Json(Page::of(
+        "system_accounts",
+        page.limit(),
+        items,
+        |item: &SystemAccountJson| item.account_id,
+        |item| item,
+    )))
 }
 
 /// Gives the account a new secret. The old one and all its tokens are dead at once.
