@@ -398,3 +398,61 @@ async fn the_last_owner_hands_over_before_leaving_for_good() -> Result<()> {
     server.get_as(&token, "/organizer/events").await?.expect(200)?;
     Ok(())
 }
+
+/// The mails to `name` that the development mailbox holds.
+async fn mails(server: &TestServer, name: &str) -> Result<Vec<Value>> {
+    hvflvspot::jobs::outbox::run(&server.app).await?;
+    let path = format!("/dev/mailbox?recipient={name}@access.example");
+    let all = server.get(&path).await?.expect(200)?;
+    Ok(all.as_array().context("a list")?.clone())
+}
+
+#[tokio::test]
+async fn a_sign_in_from_a_new_place_is_told_to_the_accounts_owner_once() -> Result<()> {
+    let (server, _) = held().await?;
+    sign_up(&server, "ann").await?;
+    let sign_in = async |agent: &'static str, path: &'static str| -> Result<()> {
+        let request = server.request(Method::POST, path).header("user-agent", agent).json(&login("ann"));
+        let reply = send(request).await?;
+        anyhow::ensure!(reply.status.is_success(), "{}", reply.text);
+        Ok(())
+    };
+    let token = "/auth/v1/token?grant_type=password";
+    sign_in("First browser", "/auth/session").await?;
+    sign_in("First browser", token).await?;
+    let told = |mails: &[Value]| {
+        mails.iter().filter(|m| m["subject"].as_str().is_some_and(|s| s.contains("new sign-in"))).count()
+    };
+    assert_eq!(told(&mails(&server, "ann").await?), 0, "the first place is no news, and known then");
+    sign_in("Second browser", token).await?;
+    sign_in("Second browser", "/auth/session").await?;
+    let mails = mails(&server, "ann").await?;
+    assert_eq!(told(&mails), 1);
+    assert!(
+        mails.iter().any(|m| m["text"].as_str().is_some_and(|t| t.contains("Second browser"))),
+        "{mails:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_invitations_mail_carries_its_token_in_a_fragment() -> Result<()> {
+    let (server, _) = held().await?;
+    let (owner, ..) = found(&server, "owner").await?;
+    let (token, _) = sign_up(&server, "new").await?;
+    let body = json!({ "email": "new@access.example", "role": "door" });
+    server.post_as(&owner, "/organizer/invitations", &body).await?.expect(201)?;
+    let mails = mails(&server, "new").await?;
+    let text =
+        mails.iter().filter_map(|m| m["text"].as_str()).find(|t| t.contains("#token=")).context("a mail")?;
+    let invitation =
+        text.split("#token=").nth(1).and_then(|t| t.split_whitespace().next()).context("a token")?;
+    let accept = json!({ "token": invitation });
+    server.post_as(&token, "/auth/invitations/accept", &accept).await?.expect(200)?;
+    let mut db = server.db.owner().await?;
+    let readable: i64 = sqlx::query_scalar("select count(*) from outbox where facts::text like '%hvi_%'")
+        .fetch_one(&mut db)
+        .await?;
+    assert_eq!(readable, 0, "the database does not hold it in clear");
+    Ok(())
+}

@@ -331,6 +331,7 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("POST", "/bookings/{booking_id}/cancel", Action::ChangeBooking),
     ("POST", "/bookings/{booking_id}/extend", Action::ChangeBooking),
     ("GET", "/categories", Action::Browse),
+    ("GET", "/dev/mailbox", Action::Operate),
     ("GET", "/events/search", Action::Browse),
     ("GET", "/events/{event_id}", Action::Browse),
     ("GET", "/events/{event_id}/ticket-keys", Action::Browse),

@@ -6,6 +6,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -23,6 +25,7 @@ use crate::auth::sign_in::{self, SignInError};
 use crate::domain::access::Aal;
 use crate::domain::account::{Password, PlatformRole, RECENT, SESSION_MAX};
 use crate::store::cookie::{self as rows, NewCookieSession};
+use crate::store::outbox::{self, NewMail};
 use crate::store::sessions::{self, Ending};
 use crate::store::{Tx, totp, users};
 
@@ -262,8 +265,8 @@ pub(super) async fn of_cookie(app: &App, text: &CookieText) -> Result<User, ApiE
     })
 }
 
-/// Notes from where the account signs in now.
-async fn note_place(
+/// Notes from where the account signs in now; a place that is new to an account with others is told to its owner.
+pub(super) async fn note_place(
     app: &App,
     tx: &mut Tx,
     user: &users::User,
@@ -272,7 +275,24 @@ async fn note_place(
     now: OffsetDateTime,
 ) -> Result<(), ApiError> {
     let place = sign_in::place(&app.master_key, client.addr, user_agent);
-    rows::is_new_place(tx, user.id, &place, now).await?;
+    if !rows::is_new_place(tx, user.id, &place, now).await? {
+        return Ok(());
+    }
+    let mail = NewMail {
+        id: app.rng.uuid(&*app.clock),
+        kind: "auth.new_login",
+        recipient: &user.email,
+        organizer_id: None,
+        language: "en",
+        facts: &json!({
+            "at": now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).map_err(ApiError::internal)?,
+            "client": user_agent,
+            "address": client.addr,
+        }),
+        sealed_facts: None,
+        expires_at: Some(now + Duration::days(2)),
+    };
+    outbox::enqueue(tx, &mail, now).await?;
     Ok(())
 }
 

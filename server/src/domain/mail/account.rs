@@ -56,6 +56,21 @@ pub(super) fn compose(kind: &str, _language: &str, facts: &Facts<'_>) -> Result<
             ],
         }),
         "auth.new_login" => new_login(facts),
+        "auth.invitation" => Ok(Letter {
+            subject: format!("Work with {}", facts.text("organizer")?),
+            blocks: vec![
+                paragraph(format!(
+                    "{} invites you to become a member, in the role {}. Sign in or sign up with this address, then \
+                     accept.",
+                    facts.text("organizer")?,
+                    facts.text("role")?
+                )),
+                link("Accept the invitation", facts.text("link")?),
+                small(
+                    "Good for seven days, for this address alone. If you do not know them, ignore this mail.",
+                ),
+            ],
+        }),
         _ => Err(ComposeError::UnknownKind(kind.to_owned())),
     }
 }

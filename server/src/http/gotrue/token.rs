@@ -10,6 +10,7 @@ use utoipa::IntoParams;
 use super::super::edge::Client;
 use super::super::error::ApiError;
 use super::super::extract::{ApiJson, ApiQuery};
+use super::super::session::note_place;
 use super::shape::SessionJson;
 use super::{Credentials, GoTrueError, bad_request, logins, user_agent};
 use crate::app::{App, AppState};
@@ -92,6 +93,7 @@ async fn by_password(
     let mut tx = app.db.user(user.id).await?;
     let user = users::signed_in(&mut tx, user.id, &user.secret, now).await?.ok_or_else(wrong)?;
     let session = open_session(app, &mut tx, &user, user_agent, now).await?;
+    note_place(app, &mut tx, &user, client, user_agent, now).await?;
     // Many people share an address; only wrong passwords count against it. The account's own count stays.
     counted.take_back(&mut tx, 0).await?;
     tx.commit().await?;

@@ -10,16 +10,18 @@ use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::app::AppState;
+use crate::app::{App, AppState};
 use crate::auth::named_secret::{INVITATION, NamedSecret};
 use crate::domain::account::Email;
 use crate::http::auth::{Caller, Member};
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::http::page::{Page, PageQuery};
+use crate::jobs::outbox::seal;
 use crate::store::invitation::{self, Invitation};
 use crate::store::member::{self, OrgRole};
-use crate::store::users;
+use crate::store::outbox::{self, NewMail};
+use crate::store::{Tx, organizer, users};
 
 /// How long an invitation may be accepted.
 const GOOD_FOR: Duration = Duration::days(7);
@@ -109,6 +111,7 @@ pub(super) async fn create(
     let object = ("invitation", invitation.invitation_id);
     let detail = json!({ "role": body.role.as_str() });
     super::record(&app, &mut tx, &member, "invitation.created", object, detail).await?;
+    mail(&app, &mut tx, organizer_id, &invitation, &token).await?;
     tx.commit().await?;
     let told = app.config.dev.then(|| token.reveal().to_owned());
     Ok((StatusCode::CREATED, Json(InvitationJson { token: told, ..invitation_json(invitation) })))
@@ -209,6 +212,31 @@ pub(super) async fn accept(
     users::make_organizer(&mut tx, user.user_id, now).await?;
     tx.commit().await?;
     Ok(Json(AcceptedJson { organizer_id, role }))
+}
+
+/// Puts the mail into the outbox, with its link sealed. Programs that look at links in passing see no fragment.
+async fn mail(
+    app: &App,
+    tx: &mut Tx,
+    organizer_id: Uuid,
+    invitation: &Invitation,
+    token: &NamedSecret,
+) -> Result<(), ApiError> {
+    let organizer = organizer::find(tx, organizer_id).await?;
+    let id = app.rng.uuid(&*app.clock);
+    let link = format!("{}/web/invitation#token={}", app.config.origin(), token.reveal());
+    let mail = NewMail {
+        id,
+        kind: "auth.invitation",
+        recipient: &invitation.email,
+        organizer_id: Some(organizer_id),
+        language: "en",
+        facts: &json!({ "organizer": organizer.map(|o| o.name), "role": invitation.role.as_str() }),
+        sealed_facts: Some(&seal(app, id, &json!({ "link": link }))),
+        expires_at: Some(invitation.expires_at),
+    };
+    outbox::enqueue(tx, &mail, invitation.created_at).await?;
+    Ok(())
 }
 
 fn invitation_json(of: Invitation) -> InvitationJson {
