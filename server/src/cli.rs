@@ -9,6 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::admin;
+use crate::audit;
+use crate::backup;
 use crate::bench;
 use crate::clock::{SharedClock, SharedRng, SystemClock};
 use crate::config::{self, Loaded};
@@ -62,12 +64,25 @@ enum Command {
     /// Bring the database to this version's schema
     #[command(after_help = "Example:\n  DATABASE_URL=postgres://… HVFLVSPOT_MASTER_KEY=… hvflvspot migrate")]
     Migrate,
+    /// Write the whole database into a file, beside a running server too
+    #[command(
+        after_help = "Example:\n  hvflvspot --data-dir /var/lib/hvflvspot backup tickets.backup\n\nThe master key is not in it: keep a copy of that elsewhere."
+    )]
+    Backup { file: PathBuf },
+    /// Fill a new data folder or an empty database from a backup, and start a new epoch for the gates
+    #[command(
+        after_help = "Example:\n  mkdir /var/lib/hvflvspot && cp master.key /var/lib/hvflvspot/\n  hvflvspot --data-dir /var/lib/hvflvspot restore tickets.backup"
+    )]
+    Restore { file: PathBuf },
     /// Print the OpenAPI document
     #[command(after_help = "Example:\n  hvflvspot openapi > openapi.json")]
     Openapi,
     /// Print every setting with its value and where it comes from
     #[command(after_help = "Example:\n  HVFLVSPOT_HOLD_MINUTES=20 hvflvspot config")]
     Config,
+    /// The record of who did what
+    #[command(subcommand, after_help = "Example:\n  hvflvspot audit verify")]
+    Audit(Audit),
     /// Administrators of the platform
     #[command(subcommand, after_help = "Example:\n  hvflvspot admin create --email ada@example.org")]
     Admin(Admin),
@@ -110,6 +125,15 @@ enum Admin {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum Audit {
+    /// Prove that nothing was changed, removed or slipped in; exits 1 and says where if something was
+    #[command(
+        after_help = "Example:\n  hvflvspot audit verify\n\nKeep the heads that it prints: a later run must reach them again."
+    )]
+    Verify,
+}
+
 /// Runs the process's command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -131,6 +155,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Config => return print_config(&loaded, cli.settings.json),
         Command::Serve
+        | Command::Backup { .. }
+        | Command::Restore { .. }
+        | Command::Audit(_)
         | Command::Migrate
         | Command::Admin(_)
         | Command::Tour { .. }
@@ -154,6 +181,28 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 database.close().await?;
                 done?;
                 println!("the database is at schema {}", migrate::fingerprint());
+                Ok(())
+            }
+            Command::Backup { file } => {
+                backup::backup(&loaded.config, &file).await?;
+                println!("backed up into {}", file.display());
+                Ok(())
+            }
+            Command::Restore { file } => {
+                let epoch = backup::restore(&loaded.config, &file).await?;
+                println!("restored from {}; the gates start epoch {epoch}", file.display());
+                Ok(())
+            }
+            Command::Audit(Audit::Verify) => {
+                let reports = audit::verify(&loaded.config).await?;
+                for report in &reports {
+                    println!(
+                        "{}",
+                        if cli.settings.json { report.to_json().to_string() } else { report.to_string() }
+                    );
+                }
+                let broken = reports.iter().filter(|r| r.broken.is_some()).count();
+                anyhow::ensure!(broken == 0, "the audit of {broken} organizers is not what was written");
                 Ok(())
             }
             Command::Admin(Admin::Create { email, promote }) => {

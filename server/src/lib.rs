@@ -5,7 +5,9 @@
 pub mod adapters;
 pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod auth;
+pub mod backup;
 pub mod bench;
 pub mod cli;
 pub mod clock;

@@ -7,17 +7,20 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_rustls::TlsAcceptor;
 
 use crate::app::AppState;
 use crate::clock::{SharedClock, SharedRng, SystemClock};
 use crate::config::Config;
 use crate::demo;
-use crate::http::{router, serve, tls};
+use crate::http::tls::Certificate;
+use crate::http::{router, serve};
 use crate::jobs;
 use crate::keys::MasterKey;
 use crate::pg::{Cluster, Settings};
 use crate::store::{Db, Endpoint, migrate};
+
+/// How often the certificate's files are looked at.
+const LOOK_AT_CERTIFICATE: Duration = Duration::from_secs(30);
 
 /// The database that a configuration names, running, with the key to its secrets.
 #[derive(Debug)]
@@ -87,12 +90,14 @@ fn private_key(config: &Config, rng: &SharedRng) -> anyhow::Result<MasterKey> {
 }
 
 /// Everything up to the open door.
-async fn start(config: Config) -> anyhow::Result<(Database, AppState, TcpListener, Option<TlsAcceptor>)> {
+async fn start(
+    config: Config,
+) -> anyhow::Result<(Database, AppState, TcpListener, Option<Arc<Certificate>>)> {
     let clock: SharedClock = Arc::new(SystemClock);
     let rng = SharedRng::from_system();
     // What costs nothing and may be wrong comes first.
     let tls = match (&config.tls_cert, &config.tls_key) {
-        (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
+        (Some(certificate), Some(key)) => Some(Certificate::load(certificate, key)?),
         _ => None,
     };
     let listener = TcpListener::bind(config.listen)
@@ -123,12 +128,25 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     let address = listener.local_addr()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let jobs = jobs::start(&app);
+    let mut jobs = jobs::start(&app);
+    let acceptor = tls.as_ref().map(Certificate::acceptor);
+    if let Some(certificate) = tls {
+        let renew = move |_| {
+            let certificate = Arc::clone(&certificate);
+            async move {
+                if certificate.reload()? {
+                    tracing::info!("a renewed certificate is shown from now on");
+                }
+                Ok(())
+            }
+        };
+        jobs.every(&app, "certificate", LOOK_AT_CERTIFICATE, renew);
+    }
     let server = tokio::spawn({
         let app = app.clone();
         async move {
             let routes = router::router(app.clone());
-            serve::serve_tls(listener, routes, &app.config.http, tls, app.stopping.clone()).await
+            serve::serve_tls(listener, routes, &app.config.http, acceptor, app.stopping.clone()).await
         }
     });
     let mut stdout = std::io::stdout();

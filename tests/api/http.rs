@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use hvflvspot::app::AppState;
 use hvflvspot::auth::access_token::Subject;
 use hvflvspot::clock::TestClock;
+use hvflvspot::http::tls::Certificate;
 use hvflvspot::http::{ApiError, ApiJson, ApiPath, ApiQuery, Caller, Client, InFlight, PageQuery};
 use reqwest::Method;
 use serde::Deserialize;
@@ -504,9 +505,9 @@ async fn https_is_served_with_a_certificate_of_ones_own() -> Result<()> {
     let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
     std::fs::write(&certificate, made.cert.pem())?;
     std::fs::write(&key, made.signing_key.serialize_pem())?;
-    let acceptor = hvflvspot::http::tls::acceptor(&certificate, &key)?;
+    let shown = Certificate::load(&certificate, &key)?;
     let server = TestServer::builder()
-        .tls(acceptor)
+        .tls(shown.acceptor())
         .config(|c| c.http.header_timeout = Duration::from_millis(500))
         .start()
         .await?;
@@ -525,7 +526,25 @@ async fn https_is_served_with_a_certificate_of_ones_own() -> Result<()> {
         .context("still open")?
         .ok();
 
-    let swapped = hvflvspot::http::tls::acceptor(&key, &certificate).err().context("swapped files pass")?;
+    let swapped = Certificate::load(&key, &certificate).err().context("swapped files pass")?;
     assert!(swapped.to_string().contains("key.pem"), "{swapped:#}");
+
+    // Renewed while the door is open: half of it changes nothing, the whole is shown to the next who comes.
+    assert!(!shown.reload()?, "nothing has changed");
+    let renewed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
+    let later = std::time::SystemTime::now() + Duration::from_secs(5);
+    let write = |file: &std::path::Path, text: String| {
+        std::fs::write(file, text)?;
+        std::fs::File::options().write(true).open(file)?.set_modified(later)
+    };
+    write(&certificate, renewed.cert.pem())?;
+    assert!(shown.reload().is_err(), "a certificate without its key was taken");
+    assert_eq!(client.get(format!("{url}/health/live")).send().await?.status().as_u16(), 200);
+    write(&key, renewed.signing_key.serialize_pem())?;
+    assert!(shown.reload()?);
+    let client = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(renewed.cert.pem().as_bytes())?])
+        .build()?;
+    assert_eq!(client.get(format!("{url}/health/live")).send().await?.status().as_u16(), 200);
     Ok(())
 }

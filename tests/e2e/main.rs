@@ -1,7 +1,9 @@
 //! End to end: the real server, real gates, a line that breaks.
 
+mod backup;
 mod crash;
 mod curl;
 mod durable;
+mod logs;
 mod offline;
 mod partition;

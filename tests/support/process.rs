@@ -54,6 +54,18 @@ impl ServerProcess {
     /// # Errors
     /// If it ends or stays silent instead.
     pub async fn start(data_dir: &Path, settings: &[(&str, &str)]) -> Result<Self> {
+        Self::start_logging(data_dir, settings, Stdio::inherit()).await
+    }
+
+    /// The same, with its log going to `log`.
+    ///
+    /// # Errors
+    /// As [`ServerProcess::start`].
+    pub async fn start_logging(
+        data_dir: &Path,
+        settings: &[(&str, &str)],
+        log: impl Into<Stdio>,
+    ) -> Result<Self> {
         let mut command = Command::new(binary("hvflvspot")?);
         command
             .args(["serve", "--dev"])
@@ -62,6 +74,7 @@ impl ServerProcess {
             .env_remove("DATABASE_URL")
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
+            .stderr(log)
             .kill_on_drop(true);
         let mut child = command.spawn().context("starting hvflvspot")?;
         let mut stdout = BufReader::new(child.stdout.take().context("stdout is piped")?).lines();

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod account;
+pub mod audit_chain;
 pub mod booking;
 pub mod catalog;
 pub mod device;

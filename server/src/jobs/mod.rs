@@ -2,6 +2,7 @@
 //! `async fn run(app: &AppState) -> anyhow::Result<()>`, listed in [`start`]. A run does a bounded
 //! piece of work and may be repeated at any point; one bad item stops nobody else's.
 
+pub mod audit_chain;
 pub mod expire;
 pub mod outbox;
 pub mod reconcile;
@@ -23,6 +24,12 @@ pub fn start(app: &AppState) -> Jobs {
     let mut jobs = Jobs(JoinSet::new());
     jobs.every(app, "sweep", Duration::from_secs(600), |app| async move { sweep::run(&app).await });
     jobs.0.spawn(crate::news::run(app.clone()));
+    jobs.every(
+        app,
+        "audit_chain",
+        Duration::from_secs(15),
+        |app| async move { audit_chain::run(&app).await },
+    );
     jobs.every(app, "expire", Duration::from_secs(5), |app| async move { expire::run(&app).await });
     jobs.every(app, "outbox", Duration::from_secs(1), |app| async move { outbox::run(&app).await });
     jobs.every(app, "reconcile", Duration::from_secs(15), |app| async move { reconcile::run(&app).await });

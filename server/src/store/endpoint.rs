@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use anyhow::Context as _;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::keys::MasterKey;
@@ -96,13 +97,48 @@ impl Endpoint {
     }
 
     /// The role that owns every table.
-    pub(super) fn owner_role(&self) -> &'static str {
+    pub(crate) fn owner_role(&self) -> &'static str {
         OWNER
     }
 
     /// The folder of the unix socket, if it is reached by one.
     pub fn socket_dir(&self) -> Option<&Path> {
         self.admin.get_socket().map(|path| path.as_path())
+    }
+
+    /// The database's name.
+    pub fn database_name(&self) -> &str {
+        self.admin.get_database().unwrap_or(DATABASE)
+    }
+
+    /// What libpq's programs need to go where [`Endpoint::admin`] goes; `url` is the one this was made from.
+    ///
+    /// # Errors
+    /// The URL cannot be read.
+    pub fn libpq(&self, url: Option<&str>) -> anyhow::Result<Vec<(&'static str, String)>> {
+        let mut all = vec![
+            ("PGDATABASE", self.database_name().to_owned()),
+            ("PGUSER", self.admin.get_username().to_owned()),
+            ("PGPORT", self.admin.get_port().to_string()),
+            (
+                "PGHOST",
+                match self.socket_dir() {
+                    Some(dir) => dir.display().to_string(),
+                    None => self.admin.get_host().to_owned(),
+                },
+            ),
+        ];
+        let Some(url) = url else { return Ok(all) };
+        // The options keep the password to themselves.
+        let url = reqwest::Url::parse(url).context("the database URL cannot be read")?;
+        let query =
+            |wanted: &str| url.query_pairs().find(|(key, _)| key == wanted).map(|(_, v)| v.into_owned());
+        let password =
+            url.password().map(|p| percent_encoding::percent_decode_str(p).decode_utf8_lossy().into_owned());
+        all.extend(password.or_else(|| query("password")).map(|p| ("PGPASSWORD", p)));
+        all.extend(query("sslmode").or_else(|| query("ssl-mode")).map(|m| ("PGSSLMODE", m)));
+        all.extend(query("sslrootcert").map(|f| ("PGSSLROOTCERT", f)));
+        Ok(all)
     }
 
     /// Host and database, without user or password: for messages and logs.

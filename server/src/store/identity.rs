@@ -1,7 +1,9 @@
 //! Which database this is. After a restore the system identifier or the timeline differs; the epoch
 //! then rises, and with it every gate learns that the history it knows may have lost its end.
 
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
+
+use super::Endpoint;
 
 /// Compares the database with what it remembers of itself, and starts a new epoch if it is another.
 /// Runs as the owner.
@@ -26,6 +28,18 @@ pub(super) async fn remember(conn: &mut PgConnection) -> Result<(), sqlx::Error>
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Starts a new epoch, whatever database this is: its contents are of another time. Runs as an administrator.
+pub async fn restored(conn: &mut PgConnection, endpoint: &Endpoint) -> Result<i64, sqlx::Error> {
+    conn.execute(AssertSqlSafe(format!("set role {}", endpoint.owner_role()))).await?;
+    sqlx::query_scalar!(
+        "insert into server_identity (epoch, system_identifier, timeline, seen_at)
+         select epoch + 1, system_identifier, timeline, now() from server_identity order by epoch desc limit 1
+         returning epoch"
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// The epoch of this database: no event's manifest may carry a lower one.

@@ -29,14 +29,10 @@ pub fn fingerprint() -> String {
 /// The roles are missing and the connected user may not create them; a migration fails; the database
 /// was migrated by a newer binary, or by one whose migrations had other contents.
 pub async fn run(endpoint: &Endpoint) -> anyhow::Result<()> {
-    let mut conn = PgConnection::connect_with(&endpoint.admin())
-        .await
-        .with_context(|| format!("cannot connect to the database {}", endpoint.describe()))?;
-    conn.execute(ROLES).await.context(
-        "cannot make the roles hvflvspot_owner, hvflvspot_app and hvflvspot_worker: let DATABASE_URL name a user \
-         with CREATEROLE, or make them beforehand as docs/OPERATIONS.md shows",
-    )?;
-    require_the_same_key(&mut conn, endpoint).await?;
+    let mut conn = with_roles(endpoint).await?;
+    if let Some(ours) = endpoint.key_id() {
+        require_master_key(&mut conn, endpoint, ours).await?;
+    }
     set_passwords(&mut conn, endpoint).await?;
     conn.execute(AssertSqlSafe(format!("set role {}", endpoint.owner_role()))).await?;
     // sqlx's own bookkeeping stays out of `public`, where every table is under row level security.
@@ -50,10 +46,40 @@ pub async fn run(endpoint: &Endpoint) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Connects as whoever may create roles, and makes those that are missing.
+///
+/// # Errors
+/// As [`run`].
+pub async fn with_roles(endpoint: &Endpoint) -> anyhow::Result<PgConnection> {
+    let mut conn = PgConnection::connect_with(&endpoint.admin())
+        .await
+        .with_context(|| format!("cannot connect to the database {}", endpoint.describe()))?;
+    conn.execute(ROLES).await.context(
+        "cannot make the roles hvflvspot_owner, hvflvspot_app and hvflvspot_worker: let DATABASE_URL name a user \
+         with CREATEROLE, or make them beforehand as docs/OPERATIONS.md shows",
+    )?;
+    Ok(conn)
+}
+
+/// Takes everything of ours out of the database again.
+///
+/// # Errors
+/// The database's.
+pub async fn empty(conn: &mut PgConnection, endpoint: &Endpoint) -> anyhow::Result<()> {
+    conn.execute(AssertSqlSafe(format!("drop owned by {} cascade", endpoint.owner_role()))).await?;
+    Ok(())
+}
+
 /// A server with another master key must not change the passwords that the others log in with: it
 /// could read none of the secrets anyway.
-async fn require_the_same_key(conn: &mut PgConnection, endpoint: &Endpoint) -> anyhow::Result<()> {
-    let Some(ours) = endpoint.key_id() else { return Ok(()) };
+///
+/// # Errors
+/// The database's secrets are sealed under another key than `ours`.
+pub async fn require_master_key(
+    conn: &mut PgConnection,
+    endpoint: &Endpoint,
+    ours: [u8; 4],
+) -> anyhow::Result<()> {
     conn.execute(AssertSqlSafe(format!("set role {}", endpoint.owner_role()))).await?;
     // Unchecked: on an empty database there is no such table yet.
     let known: bool = sqlx::query_scalar("select to_regclass('public.signing_keys') is not null")
@@ -72,7 +98,7 @@ async fn require_the_same_key(conn: &mut PgConnection, endpoint: &Endpoint) -> a
     conn.execute("reset role").await?;
     match sealed.as_deref().and_then(sealed_key_id) {
         Some(theirs) if theirs != ours => bail!(
-            "the secrets of this database are sealed under the master key {}, and HVFLVSPOT_MASTER_KEY is {}",
+            "the secrets of this database are sealed under the master key {}, and ours is {}",
             hex::encode(theirs),
             hex::encode(ours),
         ),

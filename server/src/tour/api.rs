@@ -40,6 +40,15 @@ impl Api {
         &self.base
     }
 
+    /// The same account at another server.
+    ///
+    /// # Errors
+    /// If `base` is no address.
+    pub fn at(&self, base: &str) -> Result<Self> {
+        let base = Url::parse(base).with_context(|| format!("{base} is no address"))?;
+        Ok(Self { base, ..self.clone() })
+    }
+
     /// The same server, as the account of an access token.
     #[must_use]
     pub fn with_bearer(&self, token: &str) -> Self {

@@ -45,7 +45,7 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct Shared {
-    upstream: SocketAddr,
+    upstream: Mutex<SocketAddr>,
     rng: Mutex<StdRng>,
     faults: Mutex<Faults>,
     connections: Mutex<u64>,
@@ -90,7 +90,7 @@ impl Proxy {
     pub async fn open(upstream: SocketAddr, seed: u64) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let shared = Arc::new(Shared {
-            upstream,
+            upstream: Mutex::new(upstream),
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
             faults: Mutex::new(Faults::default()),
             connections: Mutex::new(0),
@@ -133,6 +133,11 @@ impl Proxy {
         }
     }
 
+    /// Leads to another server from now on, as when a name is given another address.
+    pub fn lead_to(&self, upstream: SocketAddr) {
+        *self.shared.upstream.lock().unwrap_or_else(PoisonError::into_inner) = upstream;
+    }
+
     /// Mends the network: the same port listens again.
     ///
     /// # Errors
@@ -144,6 +149,12 @@ impl Proxy {
             self.accepting = Some(tokio::spawn(accept(listener, Arc::clone(&self.shared))));
         }
         Ok(())
+    }
+}
+
+impl Shared {
+    fn upstream(&self) -> SocketAddr {
+        *self.upstream.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -173,7 +184,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn serve(client: TcpStream, shared: Arc<Shared>) {
     let (fate, faults) = shared.draw();
-    let Ok(server) = TcpStream::connect(shared.upstream).await else { return };
+    let Ok(server) = TcpStream::connect(shared.upstream()).await else { return };
     // A piece is passed on as it comes, not kept until the one before it is acknowledged.
     if client.set_nodelay(true).and_then(|()| server.set_nodelay(true)).is_err() {
         return;
@@ -231,7 +242,7 @@ async fn carry(
                 answered += n;
                 shared.answered_bytes.fetch_add(n as u64, Ordering::Relaxed);
                 if fate == Fate::Duplicate && !sent.is_empty() {
-                    repeat(shared.upstream, &std::mem::take(&mut sent)).await;
+                    repeat(shared.upstream(), &std::mem::take(&mut sent)).await;
                 }
             }
         }

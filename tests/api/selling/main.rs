@@ -1,5 +1,6 @@
 //! Selling through the real routes on a real database: the whole way, races, repetition, money, privacy.
 
+mod chain;
 mod expiry;
 mod flow;
 mod money;
