@@ -539,12 +539,12 @@ async fn https_is_served_with_a_certificate_of_ones_own() -> Result<()> {
     };
     write(&certificate, renewed.cert.pem())?;
     assert!(shown.reload().is_err(), "a certificate without its key was taken");
-    assert_eq!(client.get(format!("{url}/health/live")).send().await?.status().as_u16(), 200);
+    assert_eq!(client.get(format!("{url}/health/live")).send().await?.status().as_u16(), 204);
     write(&key, renewed.signing_key.serialize_pem())?;
     assert!(shown.reload()?);
     let client = reqwest::Client::builder()
         .tls_certs_only([reqwest::Certificate::from_pem(renewed.cert.pem().as_bytes())?])
         .build()?;
-    assert_eq!(client.get(format!("{url}/health/live")).send().await?.status().as_u16(), 200);
+    assert_eq!(client.get(format!("{url}/health/live")).send().await?.status().as_u16(), 204);
     Ok(())
 }
