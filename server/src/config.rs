@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use reqwest::Url;
 use zeroize::Zeroizing;
 
 use crate::adapters::mail::smtp;
@@ -23,6 +24,8 @@ pub struct Config {
     pub master_key: Option<Secret>,
     /// Where clients reach us, without a slash at the end.
     pub public_url: Option<String>,
+    /// Where we listen, once we do. No setting.
+    pub bound_url: Option<String>,
     /// With `tls_key`: serve HTTPS.
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
@@ -61,12 +64,18 @@ pub struct Rate {
 /// Accounts.
 #[derive(Debug, Clone)]
 pub struct AuthConfig {
-    /// New addresses count as confirmed without a mail. Always so in development.
-    pub autoconfirm: bool,
+    /// Whether new addresses count as confirmed without a mail; unset: in development.
+    pub autoconfirm: Option<bool>,
     /// Attempts to sign in, for each account and each client address.
     pub logins_per_minute: u32,
     /// New accounts of each client address.
     pub signups_per_minute: u32,
+    /// Mails that may be asked for, for each address written to; ten times as many for each client.
+    pub mails_per_hour: u32,
+    /// How long a mail's link and code are good.
+    pub otp_minutes: u32,
+    /// Origins besides our own that mails' links may lead back to.
+    pub redirect_urls: Vec<String>,
     /// How long after its use a refresh token may be sent again by who lost the answer.
     pub refresh_grace: Duration,
 }
@@ -222,12 +231,18 @@ static SETTINGS: &[Setting] = settings! {
         => log_filter;
     "hold_minutes" = "15", "how long an unpaid booking keeps its places"
         => |c, v| { put(&mut c.hold_minutes, v, "a number of minutes")?; within(c.hold_minutes, 1, 1_440) };
-    "auth.autoconfirm" = "false", "new addresses count as confirmed without a mail; always so with dev"
-        => |c, v| put(&mut c.auth.autoconfirm, v, "true or false");
+    "auth.autoconfirm" = "", "whether new addresses count as confirmed without a mail; by default with dev only"
+        => |c, v| { c.auth.autoconfirm = optional(v).map(|v| parse(&v, "true or false")).transpose()?; Ok(()) };
     "auth.logins_per_minute" = "5", "attempts to sign in, for each account and each client address"
         => |c, v| { put(&mut c.auth.logins_per_minute, v, "a number")?; within(c.auth.logins_per_minute, 1, 1_000) };
     "auth.signups_per_minute" = "20", "new accounts of each client address; thirty times as many with dev"
         => |c, v| { put(&mut c.auth.signups_per_minute, v, "a number")?; within(c.auth.signups_per_minute, 1, 1_000) };
+    "auth.mails_per_hour" = "10", "mails that may be asked for, for each address; ten times as many for each client; thirty times with dev"
+        => |c, v| { put(&mut c.auth.mails_per_hour, v, "a number")?; within(c.auth.mails_per_hour, 1, 10_000) };
+    "auth.otp_minutes" = "60", "how long a mail's link and code are good"
+        => |c, v| { put(&mut c.auth.otp_minutes, v, "a number of minutes")?; within(c.auth.otp_minutes, 1, 1_440) };
+    "auth.redirect_urls" = "", "origins besides public_url that mails' links may lead back to, with commas; with dev also any on this machine"
+        => |c, v| { c.auth.redirect_urls = list(v).map(redirect_origin).collect::<Result<_, _>>()?; Ok(()) };
     "auth.refresh_grace_secs" = "0", "how long a used refresh token may be sent again without ending its session"
         => |c, v| {
             let secs: u64 = parse(v, "a number of seconds")?;
@@ -410,6 +425,11 @@ impl Config {
         self.public_url.as_deref().unwrap_or("http://localhost")
     }
 
+    /// Where links in mails lead: the public URL, or where we listen.
+    pub fn link_origin(&self) -> &str {
+        self.public_url.as_deref().or(self.bound_url.as_deref()).unwrap_or("http://localhost")
+    }
+
     fn unset() -> Self {
         Self {
             data_dir: PathBuf::new(),
@@ -419,6 +439,7 @@ impl Config {
             pg_bin: None,
             master_key: None,
             public_url: None,
+            bound_url: None,
             tls_cert: None,
             tls_key: None,
             trusted_proxies: Vec::new(),
@@ -427,9 +448,12 @@ impl Config {
             log: String::new(),
             hold_minutes: 0,
             auth: AuthConfig {
-                autoconfirm: false,
+                autoconfirm: None,
                 logins_per_minute: 0,
                 signups_per_minute: 0,
+                mails_per_hour: 0,
+                otp_minutes: 0,
+                redirect_urls: Vec::new(),
                 refresh_grace: Duration::ZERO,
             },
             mail: MailConfig { smtp_url: None, from: String::new() },
@@ -487,12 +511,34 @@ fn public_url(config: &mut Config, text: &str) -> Result<(), String> {
     let url = text.trim_end_matches('/');
     let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     match host {
-        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', ' ', '@']) => {
+        Some(host)
+            if !host.is_empty() && !host.contains(['/', '?', '#', ' ', '@']) && Url::parse(url).is_ok() =>
+        {
             config.public_url = Some(url.to_owned());
             Ok(())
         }
         _ => Err("must be http:// or https:// and a host, without a path".to_owned()),
     }
+}
+
+/// `scheme://host[:port]` of an address, also for schemes of an app's own. `None` where there is no host, or a
+/// user name stands before it.
+pub fn origin_of(url: &Url) -> Option<String> {
+    let host = url.host_str().filter(|host| !host.is_empty())?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return None;
+    }
+    Some(match url.port() {
+        Some(port) => format!("{}://{host}:{port}", url.scheme()),
+        None => format!("{}://{host}", url.scheme()),
+    })
+}
+
+fn redirect_origin(text: &str) -> Result<String, String> {
+    Url::parse(text)
+        .ok()
+        .and_then(|url| origin_of(&url))
+        .ok_or_else(|| format!("{text:?} is no origin, as https://tickets.example or app://login"))
 }
 
 fn log_filter(config: &mut Config, text: &str) -> Result<(), String> {

@@ -33,6 +33,7 @@ pub async fn seed(app: &AppState, router: &Router) -> anyhow::Result<()> {
     let organizer = account(app, ORGANIZER).await?;
     account(app, ATTENDEE).await?;
     let token = app.tokens.issue(&Subject {
+        method: "password",
         user_id: organizer.id,
         email: &organizer.email,
         role: organizer.role.as_str(),

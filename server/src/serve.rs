@@ -1,6 +1,7 @@
 //! `hvflvspot serve`: database, migrations, state, jobs, sockets, and the way back down.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,7 +92,7 @@ fn private_key(config: &Config, rng: &SharedRng) -> anyhow::Result<MasterKey> {
 
 /// Everything up to the open door.
 async fn start(
-    config: Config,
+    mut config: Config,
 ) -> anyhow::Result<(Database, AppState, TcpListener, Option<Arc<Certificate>>)> {
     let clock: SharedClock = Arc::new(SystemClock);
     let rng = SharedRng::from_system();
@@ -103,6 +104,7 @@ async fn start(
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
+    config.bound_url = Some(bound_url(listener.local_addr()?, tls.is_some()));
     let database = Database::open(&config, &rng).await?;
     migrate::run(&database.endpoint).await?;
     let db = Db::connect(&database.endpoint, config.database_connections).await?;
@@ -113,6 +115,15 @@ async fn start(
         tracing::warn!("the demo data could not be made: {e:#}");
     }
     Ok((database, app, listener, tls))
+}
+
+/// How a browser on this machine reaches us.
+fn bound_url(address: SocketAddr, tls: bool) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    match address.ip().is_unspecified() {
+        true => format!("{scheme}://localhost:{}", address.port()),
+        false => format!("{scheme}://{address}"),
+    }
 }
 
 /// Serves until SIGTERM or SIGINT.

@@ -457,7 +457,7 @@ async fn door_staff_read_and_do_not_write() -> Result<()> {
 async fn an_unapproved_organizer_prepares_and_does_not_publish() -> Result<()> {
     let settings = |c: &mut hvflvspot::config::Config| {
         c.dev = false;
-        c.auth.autoconfirm = true;
+        c.auth.autoconfirm = Some(true);
     };
     let server = TestServer::builder().config(settings).start().await?;
     let desk = Desk::found(&server, "Owls").await?;

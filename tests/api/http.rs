@@ -331,6 +331,7 @@ async fn a_token_is_believed_until_it_expires_and_only_untouched() -> Result<()>
     let server = TestServer::builder().routes(routes()).clock(&clock).start().await?;
     let user_id = Uuid::from_u128(7);
     let subject = Subject {
+        method: "password",
         user_id,
         email: "ada@example.org",
         role: "user",

@@ -76,6 +76,8 @@ pub struct Subject<'a> {
     /// When the session began.
     pub signed_in_at: OffsetDateTime,
     pub aal: Aal,
+    /// How it began: `password`, `otp`, `recovery`.
+    pub method: &'a str,
     pub user_metadata: Value,
 }
 
@@ -266,9 +268,9 @@ impl Loaded {
 fn amr(subject: &Subject<'_>) -> Value {
     let at = subject.signed_in_at.unix_timestamp();
     match subject.aal {
-        Aal::Aal1 => json!([{ "method": "password", "timestamp": at }]),
+        Aal::Aal1 => json!([{ "method": subject.method, "timestamp": at }]),
         Aal::Aal2 => {
-            json!([{ "method": "password", "timestamp": at }, { "method": "totp", "timestamp": at }])
+            json!([{ "method": subject.method, "timestamp": at }, { "method": "totp", "timestamp": at }])
         }
     }
 }

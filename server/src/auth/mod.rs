@@ -5,6 +5,7 @@ pub mod access_token;
 pub mod jose;
 pub mod limit;
 pub mod named_secret;
+pub mod one_time;
 pub mod password;
 pub mod refresh_token;
 pub mod sign_in;

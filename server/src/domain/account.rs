@@ -52,6 +52,34 @@ impl PlatformRole {
     }
 }
 
+/// How a session began, for the claim `amr` of its tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionMethod {
+    Password,
+    /// A mail's link or code.
+    Otp,
+    /// The same, to choose a new password.
+    Recovery,
+}
+
+impl SessionMethod {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Otp => "otp",
+            Self::Recovery => "recovery",
+        }
+    }
+
+    pub fn from_column(text: &str) -> Self {
+        match text {
+            "otp" => Self::Otp,
+            "recovery" => Self::Recovery,
+            _ => Self::Password,
+        }
+    }
+}
+
 /// A mail address of plausible form, its domain in lower case. Only a mail can tell whether it exists.
 /// Two addresses that differ in case alone are one account (the column is citext).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod ledger;
 pub mod mail;
 pub mod manifest;
+pub mod one_time;
 pub mod pricing;
 pub mod steward;
 pub mod text;

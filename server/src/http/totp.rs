@@ -253,6 +253,7 @@ async fn raise(
         session_id: session.id,
         signed_in_at: session.created_at,
         aal: Aal::Aal2,
+        method: session.method.as_str(),
         user_metadata: user.user_metadata.clone(),
     };
     raised.access_token = Some(app.tokens.issue(&subject).map_err(ApiError::internal)?);

@@ -22,6 +22,7 @@ pub mod limits;
 pub mod manifests;
 pub mod member;
 pub mod migrate;
+pub mod one_time;
 pub mod organizer;
 pub mod outbox;
 pub mod refund;

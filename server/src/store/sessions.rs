@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::access::Aal;
+use crate::domain::account::SessionMethod;
 
 /// A sign-in that still holds.
 #[derive(Debug, Clone, Copy)]
@@ -12,6 +13,7 @@ pub struct Session {
     pub id: Uuid,
     pub created_at: OffsetDateTime,
     pub aal: Aal,
+    pub method: SessionMethod,
 }
 
 /// A new sign-in with its first refresh token.
@@ -21,6 +23,7 @@ pub struct NewSession<'a> {
     pub user_id: Uuid,
     pub not_after: OffsetDateTime,
     pub user_agent: Option<&'a str>,
+    pub method: SessionMethod,
     pub token_hash: &'a [u8; 32],
     pub token_expires_at: OffsetDateTime,
 }
@@ -51,18 +54,19 @@ pub async fn open(
     now: OffsetDateTime,
 ) -> Result<Session, sqlx::Error> {
     sqlx::query!(
-        "insert into sessions (id, user_id, created_at, refreshed_at, not_after, user_agent)
-         values ($1, $2, $3, $3, $4, $5)",
+        "insert into sessions (id, user_id, created_at, refreshed_at, not_after, user_agent, method)
+         values ($1, $2, $3, $3, $4, $5, $6)",
         new.id,
         new.user_id,
         now,
         new.not_after,
         new.user_agent,
+        new.method.as_str(),
     )
     .execute(&mut *conn)
     .await?;
     insert_token(conn, new.id, new.user_id, new.token_hash, new.token_expires_at, now).await?;
-    Ok(Session { id: new.id, created_at: now, aal: Aal::Aal1 })
+    Ok(Session { id: new.id, created_at: now, aal: Aal::Aal1, method: new.method })
 }
 
 /// What is known of a token.
@@ -92,13 +96,18 @@ pub async fn lock_live(
     let row = sqlx::query!(
         "update sessions set refreshed_at = $2
           where id = $1 and revoked_at is null and not_after > $2
-         returning id, created_at, aal",
+         returning id, created_at, aal, method",
         session_id,
         now,
     )
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(|row| Session { id: row.id, created_at: row.created_at, aal: Aal::from_word(&row.aal) }))
+    Ok(row.map(|row| Session {
+        id: row.id,
+        created_at: row.created_at,
+        aal: Aal::from_word(&row.aal),
+        method: SessionMethod::from_column(&row.method),
+    }))
 }
 
 /// Uses a token and stores its successor; false if it was used or has expired. The session is locked.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::sessions::Session;
 use crate::domain::access::Aal;
-use crate::domain::account::PlatformRole;
+use crate::domain::account::{PlatformRole, SessionMethod};
 
 /// An account as stored.
 #[derive(Debug, Clone)]
@@ -153,7 +153,8 @@ pub async fn in_session(
     let row = sqlx::query!(
         r#"
         select u.id, u.email::text as "email!", u.password_hash, u.email_confirmed_at, u.role, u.user_metadata,
-               u.created_at, u.updated_at, u.last_sign_in_at, s.id as session_id, s.created_at as session_created_at, s.aal
+               u.created_at, u.updated_at, u.last_sign_in_at, s.id as session_id, s.created_at as session_created_at,
+               s.aal, s.method as session_method
           from users u
           join sessions s on s.user_id = u.id
          where u.id = $1 and s.id = $2 and s.revoked_at is null and s.not_after > $3
@@ -177,7 +178,8 @@ pub async fn in_session(
             secret: PasswordHash(row.password_hash),
         };
         let aal = Aal::from_word(&row.aal);
-        (user, Session { id: row.session_id, created_at: row.session_created_at, aal })
+        let method = SessionMethod::from_column(&row.session_method);
+        (user, Session { id: row.session_id, created_at: row.session_created_at, aal, method })
     }))
 }
 
@@ -199,6 +201,87 @@ pub async fn signed_in(
         "#,
         id,
         checked.0,
+        now,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(User::from))
+}
+
+/// Notes a sign-in by a mail that went to `email`, which is confirmed now; `None` if the account's address is
+/// another one meanwhile. A password that was chosen before the address was confirmed is dropped unless
+/// `keep_password`.
+pub async fn proved(
+    conn: &mut PgConnection,
+    id: Uuid,
+    email: &str,
+    keep_password: bool,
+    now: OffsetDateTime,
+) -> Result<Option<User>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        update users
+           set password_hash = case when email_confirmed_at is null and not $3 then null else password_hash end,
+               updated_at = case when email_confirmed_at is null then $4 else updated_at end,
+               email_confirmed_at = coalesce(email_confirmed_at, $4),
+               last_sign_in_at = $4
+         where id = $1 and email = $2::text::citext
+        returning id, email::text as "email!", password_hash, email_confirmed_at, role, user_metadata,
+                  created_at, updated_at, last_sign_in_at
+        "#,
+        id,
+        email,
+        keep_password,
+        now,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(User::from))
+}
+
+/// Gives an account its new address, confirmed now. A taken one violates `users_email`.
+pub async fn confirm_new_email(
+    conn: &mut PgConnection,
+    id: Uuid,
+    email: &str,
+    now: OffsetDateTime,
+) -> Result<Option<User>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        update users set email = $2::text::citext, email_confirmed_at = $3, updated_at = $3, last_sign_in_at = $3
+         where id = $1
+        returning id, email::text as "email!", password_hash, email_confirmed_at, role, user_metadata,
+                  created_at, updated_at, last_sign_in_at
+        "#,
+        id,
+        email,
+        now,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(User::from))
+}
+
+/// Signs up again where the address was never confirmed: the last sign-up counts. `None` if it was, or there
+/// is no such account.
+pub async fn sign_up_again(
+    conn: &mut PgConnection,
+    user: &NewUser<'_>,
+    now: OffsetDateTime,
+) -> Result<Option<User>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        update users set password_hash = $2, user_metadata = $3, updated_at = $4
+         where email = $1::text::citext and email_confirmed_at is null
+        returning id, email::text as "email!", password_hash, email_confirmed_at, role, user_metadata,
+                  created_at, updated_at, last_sign_in_at
+        "#,
+        user.email,
+        user.password_hash.0,
+        user.user_metadata,
         now,
     )
     .fetch_optional(conn)

@@ -177,6 +177,7 @@ impl Venue {
         .await?;
         tx.commit().await?;
         Ok(app.tokens.issue(&Subject {
+            method: "password",
             user_id,
             email: "ada@example.org",
             role: "user",

@@ -5,11 +5,14 @@
 
 mod about;
 mod bearer;
+mod letter;
 mod logout;
+mod otp;
 mod shape;
 mod signup;
 mod token;
 mod user;
+mod verify;
 
 use std::time::Duration;
 
@@ -32,6 +35,12 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(signup::signup))
         .routes(routes!(token::token))
         .routes(routes!(user::read, user::change))
+        .routes(routes!(otp::otp))
+        .routes(routes!(otp::magiclink))
+        .routes(routes!(otp::recover))
+        .routes(routes!(otp::resend))
+        .routes(routes!(otp::reauthenticate))
+        .routes(routes!(verify::follow, verify::verify))
         .routes(routes!(logout::logout))
         .routes(routes!(about::settings))
         .routes(routes!(about::health))
@@ -61,6 +70,14 @@ struct Credentials {
     password: Option<Password>,
     phone: Option<String>,
     refresh_token: Option<String>,
+    /// `grant_type=pkce`: what the mail's link brought back.
+    auth_code: Option<String>,
+    /// `grant_type=pkce`: what the challenge was made of.
+    code_verifier: Option<String>,
+    /// At sign-up: RFC 7636, for the link of the confirmation mail.
+    code_challenge: Option<String>,
+    /// `s256` or `plain`.
+    code_challenge_method: Option<String>,
     /// The user's own metadata.
     #[schema(value_type = Option<Object>)]
     data: Option<Map<String, Value>>,
@@ -76,7 +93,7 @@ fn signups(app: &App) -> Limit {
 }
 
 fn autoconfirm(app: &App) -> bool {
-    app.config.auth.autoconfirm || app.config.dev
+    app.config.auth.autoconfirm.unwrap_or(app.config.dev)
 }
 
 fn bad_request(code: &'static str, message: &'static str) -> ApiError {

@@ -35,6 +35,9 @@ pub struct UserJson {
     role: &'static str,
     email: String,
     phone: &'static str,
+    /// The address that the account changes to once it is confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_email: Option<String>,
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     email_confirmed_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
@@ -86,6 +89,19 @@ pub struct IdentityDataJson {
 }
 
 impl SessionJson {
+    /// As a page reads it out of its own address; `kind` is the mail link's `type`.
+    pub fn fragment(&self, kind: &str) -> String {
+        let mut form = reqwest::Url::parse("x:/").expect("a constant");
+        form.query_pairs_mut()
+            .append_pair("access_token", &self.access_token)
+            .append_pair("expires_at", &self.expires_at.to_string())
+            .append_pair("expires_in", &self.expires_in.to_string())
+            .append_pair("refresh_token", &self.refresh_token)
+            .append_pair("token_type", self.token_type)
+            .append_pair("type", kind);
+        form.query().unwrap_or_default().to_owned()
+    }
+
     pub fn new(access_token: String, refresh_token: &RefreshToken, user: &User, now: OffsetDateTime) -> Self {
         Self {
             access_token,
@@ -99,6 +115,12 @@ impl SessionJson {
 }
 
 impl UserJson {
+    #[must_use]
+    pub fn with_new_email(mut self, email: Option<String>) -> Self {
+        self.new_email = email;
+        self
+    }
+
     pub fn of(user: &User) -> Self {
         Self {
             id: user.id,
@@ -106,6 +128,7 @@ impl UserJson {
             role: AUTHENTICATED,
             email: user.email.clone(),
             phone: "",
+            new_email: None,
             email_confirmed_at: user.email_confirmed_at,
             confirmed_at: user.email_confirmed_at,
             last_sign_in_at: user.last_sign_in_at,

@@ -9,7 +9,9 @@ use utoipa::ToSchema;
 
 use super::super::edge::Client;
 use super::super::error::ApiError;
-use super::super::extract::ApiJson;
+use super::super::extract::{ApiJson, ApiQuery};
+use super::letter::{self, Flow, send_token};
+use super::otp::RedirectQuery;
 use super::shape::{SessionJson, UserJson};
 use super::token::open_session;
 use super::{
@@ -18,7 +20,8 @@ use super::{
 };
 use crate::app::AppState;
 use crate::auth::limit::Whom;
-use crate::domain::account::{Email, MIN_PASSWORD, PlatformRole};
+use crate::domain::account::{Email, MIN_PASSWORD, PlatformRole, SessionMethod};
+use crate::domain::one_time::Purpose;
 use crate::store::users::{self, NewUser, PasswordHash, User};
 
 /// A session if the address counts as confirmed, else the account alone.
@@ -31,20 +34,21 @@ pub(super) enum Signup {
 
 /// Makes an account.
 ///
-/// Where addresses must be confirmed, a taken one gets the same answer as a new one.
+/// Where addresses must be confirmed, a mail goes to the address, and a taken one gets the same answer as a new one.
 #[utoipa::path(
-    post, path = "/auth/v1/signup", operation_id = "auth_signup", tag = "accounts", request_body = Credentials,
+    post, path = "/auth/v1/signup", operation_id = "auth_signup", tag = "accounts", params(RedirectQuery), request_body = Credentials,
     responses(
         (status = 200, body = Signup),
         (status = 400, description = "`validation_failed`, `bad_json`, `phone_provider_disabled`", body = GoTrueError),
         (status = 422, description = "`weak_password`, `user_already_exists`, `anonymous_provider_disabled`", body = GoTrueError),
-        (status = 429, description = "`over_request_rate_limit`, with Retry-After", body = GoTrueError),
+        (status = 429, description = "`over_request_rate_limit`, `over_email_send_rate_limit`, with Retry-After", body = GoTrueError),
     ),
 )]
 pub(super) async fn signup(
     State(app): State<AppState>,
     client: Client,
     headers: HeaderMap,
+    ApiQuery(query): ApiQuery<RedirectQuery>,
     ApiJson(body): ApiJson<Credentials>,
 ) -> Result<Json<Signup>, ApiError> {
     let email = match (&body.email, &body.phone) {
@@ -59,12 +63,16 @@ pub(super) async fn signup(
     };
     let password = new_password(body.password.as_ref(), &email, MIN_PASSWORD)?;
     let metadata = Value::Object(new_metadata(body.data)?);
+    let flow = Flow::new(query.redirect_to, body.code_challenge, body.code_challenge_method.as_deref())?;
     signups(&app).attempt(&app.db, &*app.clock, &[Whom::Client(client.addr)]).await?;
+    let confirmed = autoconfirm(&app);
+    if !confirmed {
+        letter::allow(&app, client, email.as_str()).await?;
+    }
 
     // Hashed before anybody asks whether the address is taken: both answers take as long.
     let hash = app.passwords.hash(password).await?;
     let now = app.clock.now();
-    let confirmed = autoconfirm(&app);
     let new = NewUser {
         id: app.rng.uuid(&*app.clock),
         email: email.as_str(),
@@ -78,23 +86,37 @@ pub(super) async fn signup(
     let reply = match (user, confirmed) {
         (Some(user), true) => {
             let user = users::signed_in(&mut tx, user.id, &user.secret, now).await?.unwrap_or(user);
-            Signup::Session(Box::new(open_session(&app, &mut tx, &user, user_agent(&headers), now).await?))
+            Signup::Session(Box::new(
+                open_session(&app, &mut tx, &user, user_agent(&headers), SessionMethod::Password, now)
+                    .await?,
+            ))
         }
-        (Some(user), false) => Signup::User(Box::new(UserJson::of(&user))),
+        (Some(user), false) => {
+            send_token(&app, &mut tx, user.id, Purpose::Signup, &user.email, &flow, now).await?;
+            Signup::User(Box::new(UserJson::of(&user)))
+        }
         (None, true) => {
             return Err(ApiError::unprocessable("user_already_exists", "User already registered"));
         }
-        (None, false) => Signup::User(Box::new(UserJson::of(&User {
-            id: new.id,
-            email: email.as_str().to_owned(),
-            email_confirmed_at: None,
-            role: new.role,
-            user_metadata: metadata.clone(),
-            created_at: now,
-            updated_at: now,
-            last_sign_in_at: None,
-            secret: PasswordHash(None),
-        }))),
+        (None, false) => {
+            if let Some(user) =
+                users::sign_up_again(&mut tx, &new, now).await.map_err(metadata_or_database)?
+            {
+                send_token(&app, &mut tx, user.id, Purpose::Signup, &user.email, &flow, now).await?;
+            }
+            // Of a made-up account: whether there is one stays untold.
+            Signup::User(Box::new(UserJson::of(&User {
+                id: new.id,
+                email: email.as_str().to_owned(),
+                email_confirmed_at: None,
+                role: new.role,
+                user_metadata: metadata.clone(),
+                created_at: now,
+                updated_at: now,
+                last_sign_in_at: None,
+                secret: PasswordHash(None),
+            })))
+        }
     };
     tx.commit().await?;
     Ok(Json(reply))

@@ -14,22 +14,24 @@ use super::super::session::note_place;
 use super::shape::SessionJson;
 use super::{Credentials, GoTrueError, bad_request, logins, user_agent};
 use crate::app::{App, AppState};
-use crate::auth::RefreshToken;
 use crate::auth::access_token::Subject;
 use crate::auth::limit::Whom;
-use crate::domain::account::{Email, Password, REFRESH_IDLE, SESSION_MAX};
-use crate::store::Tx;
+use crate::auth::{RefreshToken, one_time};
+use crate::domain::account::{Email, Password, REFRESH_IDLE, SESSION_MAX, SessionMethod};
+use crate::domain::one_time::Purpose;
 use crate::store::sessions::{self, Ending, NewSession, Session, Token};
 use crate::store::users::{self, User};
+use crate::store::{self, Tx};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct TokenQuery {
-    /// `password` or `refresh_token`.
+    /// `password`, `refresh_token` or `pkce`.
     grant_type: Option<String>,
 }
 
-/// Opens a session by `{email, password}`, or goes on with one by `{refresh_token}`.
+/// Opens a session by `{email, password}` or, after a mail's link, by `{auth_code, code_verifier}`; or goes on
+/// with one by `{refresh_token}`.
 ///
 /// A refresh token is good for one use. Using a used one ends the session, because one of its two users
 /// has stolen it.
@@ -38,7 +40,8 @@ pub(super) struct TokenQuery {
     responses(
         (status = 200, body = SessionJson),
         (status = 400, description = "`invalid_credentials`, `email_not_confirmed`, `refresh_token_not_found`, \
-            `refresh_token_already_used`, `session_expired`, `validation_failed`, `bad_json`", body = GoTrueError),
+            `refresh_token_already_used`, `session_expired`, `bad_code_verifier`, `validation_failed`, `bad_json`", body = GoTrueError),
+        (status = 404, description = "`flow_state_not_found`", body = GoTrueError),
         (status = 429, description = "`over_request_rate_limit`, with Retry-After", body = GoTrueError),
     ),
 )]
@@ -60,6 +63,12 @@ pub(super) async fn token(
             let text = body.refresh_token.filter(|text| !text.is_empty());
             let presented = text.ok_or_else(|| bad_request("validation_failed", "refresh_token required"))?;
             by_refresh_token(&app, &RefreshToken::presented(presented)).await.map(Json)
+        }
+        Some("pkce") => {
+            let (Some(code), Some(verifier)) = (&body.auth_code, &body.code_verifier) else {
+                return Err(bad_request("validation_failed", "missing auth_code or code_verifier"));
+            };
+            by_auth_code(&app, code, verifier, user_agent(&headers)).await.map(Json)
         }
         _ => Err(bad_request("validation_failed", "unsupported_grant_type")),
     }
@@ -92,10 +101,44 @@ async fn by_password(
     let now = app.clock.now();
     let mut tx = app.db.user(user.id).await?;
     let user = users::signed_in(&mut tx, user.id, &user.secret, now).await?.ok_or_else(wrong)?;
-    let session = open_session(app, &mut tx, &user, user_agent, now).await?;
+    let session = open_session(app, &mut tx, &user, user_agent, SessionMethod::Password, now).await?;
     note_place(app, &mut tx, &user, client, user_agent, now).await?;
     // Many people share an address; only wrong passwords count against it. The account's own count stays.
     counted.take_back(&mut tx, 0).await?;
+    tx.commit().await?;
+    Ok(session)
+}
+
+/// Goes on with a sign-in whose mail was followed (RFC 7636).
+async fn by_auth_code(
+    app: &App,
+    code: &str,
+    verifier: &str,
+    user_agent: Option<&str>,
+) -> Result<SessionJson, ApiError> {
+    let unknown = || {
+        ApiError::new(
+            axum::http::StatusCode::NOT_FOUND,
+            "flow_state_not_found",
+            "invalid flow state, no valid flow state found",
+        )
+    };
+    let now = app.clock.now();
+    let mut tx = app.db.platform().await?;
+    let hash = one_time::token_hash(code);
+    let found = store::one_time::take(&mut tx, &hash, &[Purpose::Pkce], now).await?.ok_or_else(unknown)?;
+    let challenge = found.code_challenge.as_deref().unwrap_or_default();
+    if !one_time::answers_challenge(verifier, challenge, found.challenge_method.as_deref().unwrap_or("s256"))
+    {
+        // Whoever guesses has one guess.
+        tx.commit().await?;
+        return Err(bad_request(
+            "bad_code_verifier",
+            "code challenge does not match previously saved code verifier",
+        ));
+    }
+    let user = users::by_id(&mut tx, found.user_id).await?.ok_or_else(unknown)?;
+    let session = open_session(app, &mut tx, &user, user_agent, SessionMethod::Otp, now).await?;
     tx.commit().await?;
     Ok(session)
 }
@@ -156,6 +199,7 @@ pub(super) async fn open_session(
     tx: &mut Tx,
     user: &User,
     user_agent: Option<&str>,
+    method: SessionMethod,
     now: OffsetDateTime,
 ) -> Result<SessionJson, ApiError> {
     let token = RefreshToken::first(&app.rng);
@@ -164,6 +208,7 @@ pub(super) async fn open_session(
         user_id: user.id,
         not_after: now + SESSION_MAX,
         user_agent,
+        method,
         token_hash: &token.hash(),
         token_expires_at: now + REFRESH_IDLE,
     };
@@ -185,6 +230,7 @@ fn issue(
         session_id: session.id,
         signed_in_at: session.created_at,
         aal: session.aal,
+        method: session.method.as_str(),
         user_metadata: user.user_metadata.clone(),
     };
     let access_token = app.tokens.issue(&subject).map_err(ApiError::internal)?;

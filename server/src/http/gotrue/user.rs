@@ -3,14 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::super::edge::Client;
 use super::super::error::ApiError;
-use super::super::extract::ApiJson;
+use super::super::extract::{ApiJson, ApiQuery};
 use super::bearer::SignedIn;
+use super::letter::{self, Flow, send_notice, send_token};
+use super::otp::RedirectQuery;
 use super::shape::UserJson;
+use super::verify::by_code;
 use super::{
     GoTrueError, autoconfirm, bad_request, invalid_email, logins, metadata_or_database, new_metadata,
     new_password,
@@ -18,9 +21,10 @@ use super::{
 use crate::app::{App, AppState};
 use crate::auth::limit::Whom;
 use crate::domain::account::{Email, MIN_ADMIN_PASSWORD, MIN_PASSWORD, Password, PlatformRole, RECENT};
-use crate::store;
+use crate::domain::one_time::Purpose;
 use crate::store::sessions::{self, Ending};
-use crate::store::users::{self, Changes};
+use crate::store::users::{self, Changes, User};
+use crate::store::{self, one_time};
 
 /// What to change; further members are ignored.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -31,6 +35,12 @@ pub(super) struct UserChanges {
     /// Needed for a new address or password when the session is older than a day.
     #[schema(value_type = Option<String>)]
     current_password: Option<Password>,
+    /// The code of `GET /auth/v1/reauthenticate`: as good as `current_password`.
+    nonce: Option<String>,
+    /// RFC 7636, for the link of the mail that confirms a new address.
+    code_challenge: Option<String>,
+    /// `s256` or `plain`.
+    code_challenge_method: Option<String>,
     phone: Option<String>,
     /// Members to set in the user's metadata; null removes one.
     #[schema(value_type = Option<Object>)]
@@ -49,21 +59,23 @@ pub(super) async fn read(signed_in: SignedIn) -> Json<UserJson> {
     Json(UserJson::of(&signed_in.user))
 }
 
-/// Changes the signed-in account. A new password ends all of its other sessions.
+/// Changes the signed-in account. A new password ends all of its other sessions; a new address takes effect once
+/// the mail to it was followed.
 #[utoipa::path(
-    put, path = "/auth/v1/user", operation_id = "auth_update_user", tag = "accounts", security(("bearer" = [])), request_body = UserChanges,
+    put, path = "/auth/v1/user", operation_id = "auth_update_user", tag = "accounts", security(("bearer" = [])), params(RedirectQuery), request_body = UserChanges,
     responses(
         (status = 200, body = UserJson),
         (status = 400, description = "`validation_failed`, `reauthentication_needed`, `invalid_credentials`", body = GoTrueError),
         (status = 401, description = "`no_authorization`, `bad_jwt`, `session_not_found`", body = GoTrueError),
-        (status = 422, description = "`weak_password`, `same_password`, `email_exists`, `email_change_unavailable`", body = GoTrueError),
-        (status = 429, description = "`over_request_rate_limit`, with Retry-After", body = GoTrueError),
+        (status = 422, description = "`weak_password`, `same_password`, `email_exists`, `reauthentication_not_valid`", body = GoTrueError),
+        (status = 429, description = "`over_request_rate_limit`, `over_email_send_rate_limit`, with Retry-After", body = GoTrueError),
     ),
 )]
 pub(super) async fn change(
     State(app): State<AppState>,
     client: Client,
     signed_in: SignedIn,
+    ApiQuery(query): ApiQuery<RedirectQuery>,
     ApiJson(body): ApiJson<UserChanges>,
 ) -> Result<Json<UserJson>, ApiError> {
     let user = &signed_in.user;
@@ -76,14 +88,9 @@ pub(super) async fn change(
         .map(|text| Email::parse(text).map_err(invalid_email))
         .transpose()?
         .filter(|email| email.as_str() != user.email);
-    if email.is_some() && !autoconfirm(&app) {
-        return Err(ApiError::unprocessable(
-            "email_change_unavailable",
-            "A new address needs a confirmation mail, and this server sends none",
-        ));
-    }
+    let flow = Flow::new(query.redirect_to, body.code_challenge, body.code_challenge_method.as_deref())?;
     if email.is_some() || body.password.is_some() {
-        prove(&app, client, &signed_in, body.current_password.as_ref()).await?;
+        prove(&app, client, &signed_in, body.current_password.as_ref(), body.nonce.as_deref()).await?;
     }
     let password_hash = match &body.password {
         Some(_) => Some(hash_new(&app, &signed_in, email.as_ref(), body.password.as_ref()).await?),
@@ -93,8 +100,13 @@ pub(super) async fn change(
         new_metadata(body.data)?.into_iter().partition(|(_, value)| value.is_null());
     let remove: Vec<String> = removed.into_iter().map(|(name, _)| name).collect();
     let set = Value::Object(set);
+    // Now, or once the mail to it was followed.
+    let (email_now, email_later) = if autoconfirm(&app) { (email, None) } else { (None, email) };
+    if let Some(email) = &email_later {
+        letter::allow(&app, client, email.as_str()).await?;
+    }
     let changes = Changes {
-        email: email.as_ref().map(Email::as_str),
+        email: email_now.as_ref().map(Email::as_str),
         password_hash: password_hash.as_deref(),
         set: Some(&set),
         remove: &remove,
@@ -117,9 +129,28 @@ pub(super) async fn change(
     };
     if password_hash.is_some() {
         sessions::revoke(&mut tx, user.id, Ending::AllBut(signed_in.session.id), now).await?;
+        // Links that were sent before are keys to the account too.
+        one_time::forget(&mut tx, user.id).await?;
+        send_notice(&app, &mut tx, "auth.password_changed", &changed.email, &json!({}), now).await?;
     }
     tx.commit().await?;
-    Ok(Json(UserJson::of(&changed)))
+    if let Some(email) = &email_later {
+        begin_email_change(&app, &changed, email, &flow).await?;
+    }
+    Ok(Json(UserJson::of(&changed).with_new_email(email_later.map(|email| email.as_str().to_owned()))))
+}
+
+/// Mails to the new address, to confirm it, and to the old one, to tell. Of a taken address nothing is told.
+async fn begin_email_change(app: &App, user: &User, email: &Email, flow: &Flow) -> Result<(), ApiError> {
+    let now = app.clock.now();
+    let mut tx = app.db.platform().await?;
+    if users::by_email(&mut tx, email.as_str()).await?.is_none() {
+        send_token(app, &mut tx, user.id, Purpose::EmailChange, email.as_str(), flow, now).await?;
+        let facts = json!({ "new_email": email.as_str() });
+        send_notice(app, &mut tx, "auth.email_change_notice", &user.email, &facts, now).await?;
+    }
+    tx.commit().await?;
+    Ok(())
 }
 
 /// An access token alone, perhaps a stolen one, must not take the account over: the session is young, or
@@ -129,7 +160,27 @@ async fn prove(
     client: Client,
     signed_in: &SignedIn,
     current: Option<&Password>,
+    nonce: Option<&str>,
 ) -> Result<(), ApiError> {
+    if let Some(nonce) = nonce.filter(|text| !text.is_empty()) {
+        let now = app.clock.now();
+        let found = by_code(app, &signed_in.user.email, nonce, &[Purpose::Reauthentication], now)
+            .await?
+            .filter(|f| f.user_id == signed_in.user.id);
+        let mut tx = app.db.user(signed_in.user.id).await?;
+        let used = match found {
+            Some(found) => one_time::take_by_id(&mut tx, found.id).await?,
+            None => false,
+        };
+        tx.commit().await?;
+        return match used {
+            true => Ok(()),
+            false => Err(ApiError::unprocessable(
+                "reauthentication_not_valid",
+                "The code is wrong, used or too old",
+            )),
+        };
+    }
     let Some(current) = current else {
         if app.clock.now() - signed_in.session.created_at < RECENT {
             return Ok(());
