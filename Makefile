@@ -36,8 +36,10 @@ test: ## everything a change needs: lints and all tests, on a real PostgreSQL th
 	cargo build --workspace --bins
 	cargo nextest run --workspace
 
-test-all: test ## adds the tour, performed against a server of its own on a fresh data folder
+test-all: test ## adds the tour, performed against a server of its own on a fresh data folder, and third parties
+	@scripts/setup third
 	@scripts/run --once
+	@scripts/third/supabase-js
 
 bench: ## every bench beside its floor, release build
 	cargo build --release -p hvflvspot -p gate-core

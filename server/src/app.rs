@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapters::mail::Outgoing;
+use crate::auth::supabase::Supabase;
 use crate::auth::{AccessTokens, Passwords};
 use crate::clock::{SharedClock, SharedRng};
 use crate::config::Config;
@@ -43,6 +44,8 @@ pub struct App {
     pub master_key: MasterKey,
     pub tokens: AccessTokens,
     pub passwords: Passwords,
+    /// A Supabase project whose users are ours.
+    pub supabase: Option<Supabase>,
     /// Wakes who waits for news of an event, here and at other servers. Publish after commit.
     pub news: News,
     pub gates: Gates,
@@ -76,6 +79,7 @@ impl AppState {
             gates: Gates::new(&rng),
             heartbeats: Heartbeats::new(Arc::clone(&clock)),
             passwords: Passwords::new(rng.clone()),
+            supabase: Supabase::new(&config.supabase, Arc::clone(&clock))?,
             database_status: StatusSince::default(),
             mail_status: StatusSince::default(),
             metrics: Metrics::default(),

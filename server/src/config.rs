@@ -38,6 +38,7 @@ pub struct Config {
     pub log: String,
     pub hold_minutes: u32,
     pub auth: AuthConfig,
+    pub supabase: SupabaseConfig,
     pub mail: MailConfig,
     pub gateway: GatewayConfig,
     pub http: HttpConfig,
@@ -78,6 +79,19 @@ pub struct AuthConfig {
     pub redirect_urls: Vec<String>,
     /// How long after its use a refresh token may be sent again by who lost the answer.
     pub refresh_grace: Duration,
+}
+
+/// A Supabase project that vouches for users.
+#[derive(Debug, Clone)]
+pub struct SupabaseConfig {
+    /// Without a slash at the end; unset: there is none.
+    pub url: Option<String>,
+    pub jwks_url: Option<String>,
+    /// The legacy secret of HS256 tokens.
+    pub jwt_secret: Option<Secret>,
+    pub audience: String,
+    /// The project confirms addresses before it signs anybody in.
+    pub emails_confirmed: bool,
 }
 
 /// How mail leaves.
@@ -249,6 +263,19 @@ static SETTINGS: &[Setting] = settings! {
             c.auth.refresh_grace = Duration::from_secs(secs);
             within(secs, 0, 60)
         };
+    "supabase.url" = "", "a Supabase project whose users may come in, as https://abc.supabase.co"
+        => |c, v| { c.supabase.url = optional(v.trim_end_matches('/')); web_address(v) };
+    "supabase.jwks_url" = "", "its public keys; by default URL/auth/v1/.well-known/jwks.json"
+        => |c, v| { c.supabase.jwks_url = optional(v); web_address(v) };
+    "supabase.jwt_secret" = "" secret true, "its legacy secret, if it still signs tokens with HS256"
+        => |c, v| {
+            c.supabase.jwt_secret = optional(v).map(Secret::new);
+            if (1..32).contains(&v.len()) { Err("must have 32 characters at least".to_owned()) } else { Ok(()) }
+        };
+    "supabase.audience" = "authenticated", "the audience of its access tokens"
+        => |c, v| { c.supabase.audience = v.to_owned(); if v.is_empty() { Err("must not be empty".to_owned()) } else { Ok(()) } };
+    "supabase.emails_confirmed" = "true", "whether it confirms addresses before it signs anybody in"
+        => |c, v| put(&mut c.supabase.emails_confirmed, v, "true or false");
     "mail.smtp_url" = "" secret true, "mail server, as smtps://user:password@host or smtp://host:587 (STARTTLS); without it mails wait"
         => |c, v| {
             c.mail.smtp_url = optional(v).map(Secret::new);
@@ -456,6 +483,13 @@ impl Config {
                 redirect_urls: Vec::new(),
                 refresh_grace: Duration::ZERO,
             },
+            supabase: SupabaseConfig {
+                url: None,
+                jwks_url: None,
+                jwt_secret: None,
+                audience: String::new(),
+                emails_confirmed: false,
+            },
             mail: MailConfig { smtp_url: None, from: String::new() },
             gateway: GatewayConfig { seed: None, success_rate: 0.0, latency_ms: 0 },
             http: HttpConfig {
@@ -532,6 +566,18 @@ pub fn origin_of(url: &Url) -> Option<String> {
         Some(port) => format!("{}://{host}:{port}", url.scheme()),
         None => format!("{}://{host}", url.scheme()),
     })
+}
+
+/// Nothing, or an address that keys can be fetched from: HTTPS, or this very machine.
+fn web_address(text: &str) -> Result<(), String> {
+    let Some(text) = optional(text) else { return Ok(()) };
+    let url = Url::parse(&text).map_err(|_| "must be an address, as https://abc.supabase.co".to_owned())?;
+    let here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if here => Ok(()),
+        _ => Err("must be https://".to_owned()),
+    }
 }
 
 fn redirect_origin(text: &str) -> Result<String, String> {

@@ -9,6 +9,7 @@ pub mod one_time;
 pub mod password;
 pub mod refresh_token;
 pub mod sign_in;
+pub mod supabase;
 pub mod totp;
 
 pub use access_token::{AccessTokens, Claims, TokenError, verify_access_token};

@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::{cookie, session};
+use super::{cookie, session, supabase};
 use crate::app::{App, AppState};
 use crate::auth::named_secret::{NamedSecret, SYSTEM_TOKEN};
 use crate::auth::{TokenError, verify_access_token};
@@ -44,6 +44,7 @@ pub struct User {
     pub user_id: Uuid,
     pub email: String,
     pub role: PlatformRole,
+    /// Nil for users of a Supabase project, whose sessions are kept there.
     pub session_id: Uuid,
     pub aal: Aal,
 }
@@ -389,6 +390,17 @@ async fn system_account(app: &AppState, token: &str) -> Result<System, ApiError>
 }
 
 async fn user(app: &AppState, token: &str) -> Result<User, ApiError> {
+    if let Some(project) = app.supabase.as_ref().filter(|project| project.claims_issue(token)) {
+        let (user, identity) = supabase::account(app, project, token).await?;
+        let aal = if identity.aal2 { Aal::Aal2 } else { Aal::Aal1 };
+        return Ok(User {
+            user_id: user.id,
+            email: user.email,
+            role: user.role,
+            session_id: Uuid::nil(),
+            aal,
+        });
+    }
     let claims = verify_access_token(app, token).await.map_err(|e| match e {
         TokenError::Expired => ApiError::unauthorized("token_expired", "the access token has expired"),
         TokenError::Keys(cause) => ApiError::from(cause),

@@ -38,6 +38,7 @@ pub mod serve;
 pub mod session;
 pub mod stats;
 mod strict;
+pub mod supabase;
 pub mod system;
 pub mod tickets;
 pub mod tls;

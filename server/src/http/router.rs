@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::error::ApiError;
 use super::{
     account, auth, bookings, dev, devices, edge, events, gates, gotrue, health, limits, metrics, openapi,
-    organizer, payment, session, stats, system, tickets, totp, validate, whoami,
+    organizer, payment, session, stats, supabase, system, tickets, totp, validate, whoami,
 };
 use crate::app::AppState;
 use crate::config::HttpConfig;
@@ -36,6 +36,7 @@ pub fn api() -> OpenApiRouter<AppState> {
         .merge(session::routes())
         .merge(stats::routes())
         .merge(system::routes())
+        .merge(supabase::routes())
         .merge(tickets::routes())
         .merge(totp::routes())
         .merge(validate::routes())

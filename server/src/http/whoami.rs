@@ -40,7 +40,8 @@ struct UserHere {
     email_confirmed_at: Option<OffsetDateTime>,
     /// As it is now; the token still says what it was.
     role: PlatformRole,
-    session_id: Uuid,
+    /// Null for users of a Supabase project, whose sessions are kept there.
+    session_id: Option<Uuid>,
     /// The organizers that the caller is a member of.
     organizers: Vec<Organizer>,
 }
@@ -96,10 +97,16 @@ async fn verify(State(app): State<AppState>, caller: Caller) -> Result<Json<WhoA
 
 async fn of_user(app: &AppState, caller: &User) -> Result<UserHere, ApiError> {
     let mut tx = app.db.user(caller.user_id).await?;
-    let found = users::in_session(&mut tx, caller.user_id, caller.session_id, app.clock.now()).await?;
+    let found = match caller.session_id.is_nil() {
+        // Signed in at a Supabase project.
+        true => users::by_id(&mut tx, caller.user_id).await?,
+        false => users::in_session(&mut tx, caller.user_id, caller.session_id, app.clock.now())
+            .await?
+            .map(|(user, _)| user),
+    };
     let memberships = member::of_user(&mut tx, caller.user_id).await?;
     tx.commit().await?;
-    let Some((user, session)) = found else {
+    let Some(user) = found else {
         return Err(ApiError::unauthorized("session_ended", "the session has ended, sign in again"));
     };
     Ok(UserHere {
@@ -107,7 +114,7 @@ async fn of_user(app: &AppState, caller: &User) -> Result<UserHere, ApiError> {
         email: user.email,
         email_confirmed_at: user.email_confirmed_at,
         role: user.role,
-        session_id: session.id,
+        session_id: (!caller.session_id.is_nil()).then_some(caller.session_id),
         organizers: memberships
             .into_iter()
             .map(|m| Organizer { organizer_id: m.organizer_id, role: m.role })

@@ -38,6 +38,7 @@ pub mod ticket;
 pub mod ticket_type;
 pub mod totp;
 pub mod transaction;
+pub mod user_identity;
 pub mod users;
 
 use std::time::Duration;

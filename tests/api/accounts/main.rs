@@ -2,3 +2,4 @@
 
 mod mails;
 mod outbox;
+mod supabase;

@@ -45,7 +45,7 @@ pub(super) struct MailRequest {
 
 /// Which mail to send again.
 #[derive(Debug, Deserialize, ToSchema)]
-pub(super) struct Resend {
+pub(super) struct ResendRequest {
     /// `signup` or `email_change`.
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -57,7 +57,7 @@ pub(super) struct Resend {
 
 /// Nothing to tell.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Empty {}
+pub(super) struct Nothing {}
 
 fn address(email: Option<&str>, phone: Option<&str>) -> Result<Email, ApiError> {
     match (email, phone) {
@@ -69,9 +69,9 @@ fn address(email: Option<&str>, phone: Option<&str>) -> Result<Email, ApiError> 
 
 /// Mails a link and a code to sign in with; makes an account where there is none.
 #[utoipa::path(
-    post, path = "/auth/v1/otp", tag = "accounts", params(RedirectQuery), request_body = MailRequest,
+    post, path = "/auth/v1/otp", operation_id = "auth_otp", tag = "accounts", params(RedirectQuery), request_body = MailRequest,
     responses(
-        (status = 200, body = Empty),
+        (status = 200, body = Nothing),
         (status = 400, description = "`validation_failed`, `phone_provider_disabled`, `bad_json`", body = GoTrueError),
         (status = 429, description = "`over_email_send_rate_limit`, with Retry-After", body = GoTrueError),
     ),
@@ -81,15 +81,15 @@ pub(super) async fn otp(
     client: Client,
     ApiQuery(query): ApiQuery<RedirectQuery>,
     ApiJson(body): ApiJson<MailRequest>,
-) -> Result<Json<Empty>, ApiError> {
+) -> Result<Json<Nothing>, ApiError> {
     magic(&app, client, query, body).await
 }
 
 /// The same under its old name.
 #[utoipa::path(
-    post, path = "/auth/v1/magiclink", tag = "accounts", params(RedirectQuery), request_body = MailRequest,
+    post, path = "/auth/v1/magiclink", operation_id = "auth_magiclink", tag = "accounts", params(RedirectQuery), request_body = MailRequest,
     responses(
-        (status = 200, body = Empty),
+        (status = 200, body = Nothing),
         (status = 400, description = "`validation_failed`, `phone_provider_disabled`, `bad_json`", body = GoTrueError),
         (status = 429, description = "`over_email_send_rate_limit`, with Retry-After", body = GoTrueError),
     ),
@@ -99,7 +99,7 @@ pub(super) async fn magiclink(
     client: Client,
     ApiQuery(query): ApiQuery<RedirectQuery>,
     ApiJson(body): ApiJson<MailRequest>,
-) -> Result<Json<Empty>, ApiError> {
+) -> Result<Json<Nothing>, ApiError> {
     magic(&app, client, query, body).await
 }
 
@@ -108,7 +108,7 @@ async fn magic(
     client: Client,
     query: RedirectQuery,
     body: MailRequest,
-) -> Result<Json<Empty>, ApiError> {
+) -> Result<Json<Nothing>, ApiError> {
     let email = address(body.email.as_deref(), body.phone.as_deref())?;
     let flow = Flow::new(query.redirect_to, body.code_challenge, body.code_challenge_method.as_deref())?;
     let metadata = Value::Object(new_metadata(body.data)?);
@@ -131,14 +131,14 @@ async fn magic(
         send_token(app, &mut tx, user.id, Purpose::MagicLink, &user.email, &flow, now).await?;
     }
     tx.commit().await?;
-    Ok(Json(Empty {}))
+    Ok(Json(Nothing {}))
 }
 
 /// Mails a link and a code to choose a new password with.
 #[utoipa::path(
-    post, path = "/auth/v1/recover", tag = "accounts", params(RedirectQuery), request_body = MailRequest,
+    post, path = "/auth/v1/recover", operation_id = "auth_recover", tag = "accounts", params(RedirectQuery), request_body = MailRequest,
     responses(
-        (status = 200, body = Empty),
+        (status = 200, body = Nothing),
         (status = 400, description = "`validation_failed`, `bad_json`", body = GoTrueError),
         (status = 429, description = "`over_email_send_rate_limit`, with Retry-After", body = GoTrueError),
     ),
@@ -148,7 +148,7 @@ pub(super) async fn recover(
     client: Client,
     ApiQuery(query): ApiQuery<RedirectQuery>,
     ApiJson(body): ApiJson<MailRequest>,
-) -> Result<Json<Empty>, ApiError> {
+) -> Result<Json<Nothing>, ApiError> {
     let email = address(body.email.as_deref(), body.phone.as_deref())?;
     let flow = Flow::new(query.redirect_to, body.code_challenge, body.code_challenge_method.as_deref())?;
     letter::allow(&app, client, email.as_str()).await?;
@@ -157,14 +157,14 @@ pub(super) async fn recover(
         send_token(&app, &mut tx, user.id, Purpose::Recovery, &user.email, &flow, app.clock.now()).await?;
     }
     tx.commit().await?;
-    Ok(Json(Empty {}))
+    Ok(Json(Nothing {}))
 }
 
 /// Sends a confirmation mail again; the one before is worth nothing then.
 #[utoipa::path(
-    post, path = "/auth/v1/resend", tag = "accounts", params(RedirectQuery), request_body = Resend,
+    post, path = "/auth/v1/resend", operation_id = "auth_resend", tag = "accounts", params(RedirectQuery), request_body = ResendRequest,
     responses(
-        (status = 200, body = Empty),
+        (status = 200, body = Nothing),
         (status = 400, description = "`validation_failed`, `phone_provider_disabled`, `bad_json`", body = GoTrueError),
         (status = 429, description = "`over_email_send_rate_limit`, with Retry-After", body = GoTrueError),
     ),
@@ -173,8 +173,8 @@ pub(super) async fn resend(
     State(app): State<AppState>,
     client: Client,
     ApiQuery(query): ApiQuery<RedirectQuery>,
-    ApiJson(body): ApiJson<Resend>,
-) -> Result<Json<Empty>, ApiError> {
+    ApiJson(body): ApiJson<ResendRequest>,
+) -> Result<Json<Nothing>, ApiError> {
     let purpose = match body.kind.as_deref() {
         Some("signup") => Purpose::Signup,
         Some("email_change") => Purpose::EmailChange,
@@ -195,14 +195,14 @@ pub(super) async fn resend(
         }
     }
     tx.commit().await?;
-    Ok(Json(Empty {}))
+    Ok(Json(Nothing {}))
 }
 
 /// Mails a code that, as `nonce`, proves presence when address or password are changed.
 #[utoipa::path(
-    get, path = "/auth/v1/reauthenticate", tag = "accounts", security(("bearer" = [])),
+    get, path = "/auth/v1/reauthenticate", operation_id = "auth_reauthenticate", tag = "accounts", security(("bearer" = [])),
     responses(
-        (status = 200, body = Empty),
+        (status = 200, body = Nothing),
         (status = 401, description = "`no_authorization`, `bad_jwt`, `session_not_found`", body = GoTrueError),
         (status = 429, description = "`over_email_send_rate_limit`, with Retry-After", body = GoTrueError),
     ),
@@ -211,7 +211,7 @@ pub(super) async fn reauthenticate(
     State(app): State<AppState>,
     client: Client,
     signed_in: SignedIn,
-) -> Result<Json<Empty>, ApiError> {
+) -> Result<Json<Nothing>, ApiError> {
     let user = &signed_in.user;
     letter::allow(&app, client, &user.email).await?;
     let mut tx = app.db.user(user.id).await?;
@@ -219,5 +219,5 @@ pub(super) async fn reauthenticate(
     send_token(&app, &mut tx, user.id, Purpose::Reauthentication, &user.email, &flow, app.clock.now())
         .await?;
     tx.commit().await?;
-    Ok(Json(Empty {}))
+    Ok(Json(Nothing {}))
 }

@@ -35,12 +35,13 @@ pub(super) struct LinkQuery {
     #[serde(rename = "type")]
     #[param(rename = "type")]
     kind: Option<String>,
+    /// Where to go on to; must be allowed by `auth.redirect_urls`.
     redirect_to: Option<String>,
 }
 
 /// A link's token, or an address and the code sent to it; further members are ignored.
 #[derive(Debug, Deserialize, ToSchema)]
-pub(super) struct Verify {
+pub(super) struct VerifyRequest {
     /// `email` (or `signup`, `magiclink`), `recovery`, `email_change`.
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -55,8 +56,9 @@ pub(super) struct Verify {
 /// Follows a mail's link: leads back to `redirect_to` with a session in the fragment, or with a `code` for
 /// `grant_type=pkce` where the sign-in began with a challenge. What went wrong stands in the fragment too.
 #[utoipa::path(
-    get, path = "/auth/v1/verify", tag = "accounts", params(LinkQuery),
+    get, path = "/auth/v1/verify", operation_id = "auth_follow_link", tag = "accounts", params(LinkQuery),
     responses(
+        (status = 200, description = "To HEAD: looking uses nothing up"),
         (status = 303, description = "On to `redirect_to`; with `error_code=otp_expired` if the link is used or old"),
         (status = 429, description = "`over_request_rate_limit`, with Retry-After", body = GoTrueError),
     ),
@@ -93,7 +95,7 @@ pub(super) async fn follow(
 /// A code is good for five tries. Everything that is wrong, also an address without an account, is answered
 /// `otp_expired`.
 #[utoipa::path(
-    post, path = "/auth/v1/verify", tag = "accounts", request_body = Verify,
+    post, path = "/auth/v1/verify", operation_id = "auth_verify_token", tag = "accounts", request_body = VerifyRequest,
     responses(
         (status = 200, body = SessionJson),
         (status = 400, description = "`validation_failed`, `bad_json`", body = GoTrueError),
@@ -106,7 +108,7 @@ pub(super) async fn verify(
     State(app): State<AppState>,
     client: Client,
     headers: HeaderMap,
-    ApiJson(body): ApiJson<Verify>,
+    ApiJson(body): ApiJson<VerifyRequest>,
 ) -> Result<Json<SessionJson>, ApiError> {
     let kind = body.kind.as_deref().unwrap_or_default();
     let purposes = purposes(kind)?;
