@@ -1,4 +1,4 @@
-//! Access tokens of a Supabase project (docs/decisions/0017-tokens-of-a-supabase-project.md): ES256 and RS256 by the
+//! Access tokens of a Supabase project (docs/decisions/0015-tokens-of-a-supabase-project.md): ES256 and RS256 by the
 //! project's JWKS, HS256 by its legacy secret alone. A key has one algorithm, whatever a token says. Nothing is
 //! authorised from what a token says of the user beyond who it is: roles stand in our own rows.
 
