@@ -43,6 +43,10 @@ def write_config(path, ids):
     """Ids that exist, for path, query and body alike; every other run chance chooses."""
     lines = [f'"path.{name}" = "{value}"' for name, value in sorted(ids.items())]
     path.write("[parameters]\n" + "\n".join(lines) + "\n")
+    # A session is opened by the bearer token alone and ended whether or not there is one: no cookie is wrong there.
+    for operation in ["open_session", "end_session"]:
+        path.write(f'[[operations]]\ninclude-operation-id = "{operation}"\n'
+                   "checks.negative_data_rejection.enabled = false\n")
     path.flush()
 
 

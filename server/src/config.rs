@@ -123,6 +123,10 @@ pub struct HttpConfig {
     /// How long a stop waits for requests in flight.
     pub shutdown_timeout: Duration,
     pub max_connections: usize,
+    /// Of these, those of one address.
+    pub max_connections_per_client: usize,
+    /// Addresses whose connections are not counted: the trusted proxies.
+    pub uncounted: Vec<Net>,
     /// Requests at work at once; more get 503.
     pub max_in_flight: usize,
     /// Origins that browsers may call from; `*` for all.
@@ -315,6 +319,8 @@ static SETTINGS: &[Setting] = settings! {
         => |c, v| secs(&mut c.http.shutdown_timeout, v);
     "http.max_connections" = "4096", "open connections; further ones wait"
         => |c, v| { put(&mut c.http.max_connections, v, "a number")?; within(c.http.max_connections, 1, 1_000_000) };
+    "http.max_connections_per_client" = "2048", "of these, those of one address; a trusted proxy may have all"
+        => |c, v| { put(&mut c.http.max_connections_per_client, v, "a number")?; within(c.http.max_connections_per_client, 1, 1_000_000) };
     "http.max_in_flight" = "1024", "requests at work at once; further ones get 503"
         => |c, v| { put(&mut c.http.max_in_flight, v, "a number")?; within(c.http.max_in_flight, 1, 100_000) };
     "http.cors_origins" = "", "origins that browsers may call from, with commas, or *"
@@ -417,6 +423,7 @@ pub fn load(
         let value = if setting.secret && !value.is_empty() { "********".to_owned() } else { value };
         lines.push(Line { key: setting.key, env: name, value, source, help: setting.help });
     }
+    config.http.uncounted.clone_from(&config.trusted_proxies);
     if config.database_url.is_some() && config.master_key.is_none() {
         problems.push(
             "master_key: set HVFLVSPOT_MASTER_KEY when a database URL is given (`openssl rand -base64 32`); \
@@ -498,6 +505,8 @@ impl Config {
                 header_timeout: Duration::ZERO,
                 shutdown_timeout: Duration::ZERO,
                 max_connections: 0,
+                max_connections_per_client: 0,
+                uncounted: Vec::new(),
                 max_in_flight: 0,
                 cors_origins: Vec::new(),
             },

@@ -144,7 +144,37 @@ pub(super) async fn edge(State(app): State<AppState>, mut request: Request, next
     CURRENT.scope(current, work.instrument(span)).await
 }
 
-async fn limited(app: &AppState, mut request: Request, next: Next) -> Response {
+/// What no request may be: packed, or of a length that two readers may take differently (request smuggling).
+fn unfit(headers: &HeaderMap) -> Option<Response> {
+    let packed = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(header::CONTENT_ENCODING).iter().any(packed) {
+        let refusal = ApiError::unsupported_media_type("send bodies as they are: packed ones are not read");
+        let mut response = refusal.into_response();
+        response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        return Some(response);
+    }
+    if headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH) {
+        let detail = "Content-Length and Transfer-Encoding exclude each other";
+        return Some(ApiError::bad_request("ambiguous_length", detail).into_response());
+    }
+    None
+}
+
+async fn limited(app: &AppState, request: Request, next: Next) -> Response {
+    // Where a chunked request ends the connection, nothing can hide behind it (RFC 9112, section 6.1).
+    let chunked = request.version() <= axum::http::Version::HTTP_11
+        && request.headers().contains_key(header::TRANSFER_ENCODING);
+    let mut response = match unfit(request.headers()) {
+        Some(refusal) => refusal,
+        None => at_work(app, request, next).await,
+    };
+    if chunked {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn at_work(app: &AppState, mut request: Request, next: Next) -> Response {
     let Ok(permit) = Arc::clone(&app.in_flight).try_acquire_owned() else {
         return ApiError::unavailable(
             "overloaded",

@@ -4,10 +4,11 @@
 //! accepted, gives a request that is on its way the time to arrive, tells every connection to finish,
 //! and waits for the requests in flight.
 
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -25,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use crate::config::HttpConfig;
+use crate::config::{HttpConfig, Net};
 
 /// At a stop: how long a connection that made no request yet may still make its first.
 const LAST_CALL: Duration = Duration::from_millis(300);
@@ -51,6 +52,7 @@ pub async fn serve_tls(
 ) -> bool {
     let places = Arc::new(Semaphore::new(config.max_connections));
     let connections = TaskTracker::new();
+    let crowd = Arc::new(Crowd::new(config));
     let door = Door {
         builder: builder(config),
         router,
@@ -76,7 +78,13 @@ pub async fn serve_tls(
             },
             () = stopping.cancelled() => break,
         };
-        connections.spawn(door.clone().let_in(stream, peer, place));
+        // Beyond its share a client is sent away at once, so that others find a place.
+        let Some(share) = crowd.enter(peer.ip()) else { continue };
+        let door = door.clone();
+        connections.spawn(async move {
+            door.let_in(stream, peer, place).await;
+            drop(share);
+        });
     }
     // Whoever the kernel has let in already may have sent a request: serve it before closing the door.
     while let Ok(place) = Arc::clone(&places).try_acquire_owned() {
@@ -88,6 +96,51 @@ pub async fn serve_tls(
     drop(listener);
     connections.close();
     tokio::time::timeout(config.shutdown_timeout, connections.wait()).await.is_ok()
+}
+
+/// How many connections each address has: one alone must not take all places. Trusted proxies speak for many.
+#[derive(Debug)]
+struct Crowd {
+    most: usize,
+    uncounted: Vec<Net>,
+    of: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A connection's share, given back when it is dropped.
+#[derive(Debug)]
+struct Share(Option<(Arc<Crowd>, IpAddr)>);
+
+impl Crowd {
+    fn new(config: &HttpConfig) -> Self {
+        let (most, uncounted) = (config.max_connections_per_client, config.uncounted.clone());
+        Self { most, uncounted, of: Mutex::default() }
+    }
+
+    /// None if the address has its share already.
+    fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Share> {
+        let peer = peer.to_canonical();
+        if self.uncounted.iter().any(|net| net.contains(peer)) {
+            return Some(Share(None));
+        }
+        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = of.entry(peer).or_default();
+        if *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        Some(Share(Some((Arc::clone(self), peer))))
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let Some((crowd, peer)) = self.0.take() else { return };
+        let mut of = crowd.of.lock().unwrap_or_else(PoisonError::into_inner);
+        match of.get_mut(&peer) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(of.remove(&peer)),
+        }
+    }
 }
 
 /// What every connection needs.

@@ -226,7 +226,6 @@ impl Route<'_> {
     /// Completes the request's body: `Some(true)` if it is JSON, `Some(false)` if it is another.
     fn request(&self, operation: &mut Operation) -> Option<bool> {
         let Some(RefOr::T(body)) = &mut operation.request_body else { return None };
-        body.required = Some(Required::True);
         let mut json_body = false;
         for (kind, content) in &mut body.content {
             let RefOr::T(content) = content else { continue };
