@@ -36,16 +36,11 @@ test: ## everything a change needs: lints and all tests, on a real PostgreSQL th
 	cargo build --workspace --bins
 	cargo nextest run --workspace
 
-<<<<<<< HEAD
 test-all: test ## adds the tour, performed against a server of its own on a fresh data folder, and third parties
-	@scripts/setup third
-=======
-test-all: test ## adds third parties' tools against servers of their own, and the tour
 	@scripts/setup third
 	@scripts/third/openapi
 	@scripts/third/schemathesis
 	@scripts/third/slowhttptest
->>>>>>> cb76b33 (Refuse packed bodies and doubtful lengths, share connections out, and let third parties try the whole interface)
 	@scripts/run --once
 	@scripts/third/supabase-js
 
