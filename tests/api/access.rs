@@ -280,6 +280,7 @@ async fn the_last_owner_stays_and_a_member_who_is_put_out_is_out_at_once() -> Re
     put_as(&server, &owner, &at(&manager_id), &json!({ "role": "owner" })).await?.expect(204)?;
     delete_as(&server, &owner, &at(&owner_id)).await?.expect(204)?;
     let members = server.get_as(&manager, "/organizer/members").await?.expect(200)?;
+    let members = &members["items"];
     assert_eq!(members.as_array().map(Vec::len), Some(1));
     assert_eq!(
         (&members[0]["email"], &members[0]["role"]),

@@ -163,7 +163,7 @@ async fn sessions_are_listed_and_ended_one_by_one() -> Result<()> {
         server.request(Method::POST, "/auth/session").header("user-agent", "Old phone").json(&login("ann"));
     let cookie = cookie_of(&send(request).await?)?;
     let listed = server.get_as(&token, "/auth/sessions").await?.expect(200)?;
-    let all = listed.as_array().context("a list")?;
+    let all = listed["items"].as_array().context("a list")?;
     assert_eq!(all.len(), 2, "{listed}");
     let browser = all.iter().find(|s| s["browser"] == true).context("the browser's")?;
     assert_eq!((&browser["user_agent"], &browser["current"]), (&json!("Old phone"), &json!(false)));
@@ -188,7 +188,8 @@ async fn an_exchanged_token_gives_a_session_as_old_as_its_own() -> Result<()> {
     let cookie = cookie_of(&reply)?;
     reply.expect(201)?;
     let listed = send(browse(&server, Method::GET, "/auth/sessions", &cookie)).await?.expect(200)?;
-    let began: Vec<&Value> = listed.as_array().context("a list")?.iter().map(|s| &s["created_at"]).collect();
+    let began: Vec<&Value> =
+        listed["items"].as_array().context("a list")?.iter().map(|s| &s["created_at"]).collect();
     assert_eq!(began, [&json!("2026-11-20T12:00:00Z"), &json!("2026-11-20T12:00:00Z")]);
     Ok(())
 }

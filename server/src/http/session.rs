@@ -18,7 +18,8 @@ use super::auth::{Caller, User};
 use super::cookie::{self, CookieText};
 use super::edge::Client;
 use super::error::{ApiError, Problem};
-use super::extract::{ApiPath, parse_json, require_json};
+use super::extract::{ApiPath, ApiQuery, parse_json, require_json};
+use super::page::{Page, PageQuery};
 use crate::app::{App, AppState};
 use crate::auth::limit::{Limit, Whom};
 use crate::auth::sign_in::{self, SignInError};
@@ -208,10 +209,14 @@ async fn end(State(app): State<AppState>, method: Method, headers: HeaderMap) ->
 
 /// The account's sessions that have not ended, the latest used first.
 #[utoipa::path(
-    get, path = "/auth/sessions", operation_id = "list_sessions", tag = "accounts", security(("session" = []), ("bearer" = [])),
-    responses((status = 200, body = Vec<SessionInList>), (status = 401, body = Problem)),
+    get, path = "/auth/sessions", operation_id = "list_sessions", tag = "accounts", params(PageQuery), security(("session" = []), ("bearer" = [])),
+    responses((status = 200, body = Page<SessionInList>), (status = 401, body = Problem)),
 )]
-async fn list(State(app): State<AppState>, caller: Caller) -> Result<Json<Vec<SessionInList>>, ApiError> {
+async fn list(
+    State(app): State<AppState>,
+    caller: Caller,
+    ApiQuery(page): ApiQuery<PageQuery>,
+) -> Result<Json<Page<SessionInList>>, ApiError> {
     let user = caller.require_user()?;
     let mut tx = app.db.user(user.user_id).await?;
     let found = rows::sessions_of(&mut tx, user.user_id, app.clock.now()).await?;
@@ -226,7 +231,8 @@ async fn list(State(app): State<AppState>, caller: Caller) -> Result<Json<Vec<Se
         last_used_at: row.refreshed_at,
         not_after: row.not_after,
     };
-    Ok(Json(found.into_iter().map(json).collect()))
+    let all = found.into_iter().map(json).collect();
+    Page::of_few("sessions", &page, all, |of: &SessionInList| of.session_id).map(Json)
 }
 
 /// Ends a session of the account. A cookie or refresh token of it is dead at once, an access token within its hour.

@@ -17,6 +17,7 @@ use utoipa::openapi::{
 };
 
 use super::examples::Examples;
+use crate::domain::access::{self, Action};
 use crate::http::limits;
 
 const PROBLEM: &str = "#/components/schemas/Problem";
@@ -120,6 +121,12 @@ impl Route<'_> {
             })
         };
         let organizers = self.of_members();
+        let action = access::action_of(self.method, self.path);
+        // Where `http::auth` looks who calls.
+        let identifies = signs_in
+            && !self.of_accounts()
+            && !self.of_devices()
+            && !matches!(action, Some(Action::Operate | Action::Browse));
         let repeats = self.takes(operation, "Idempotency-Key");
         let mut bad = Vec::new();
         for (code, may) in [
@@ -129,6 +136,7 @@ impl Route<'_> {
             ("malformed_json", json_body == Some(true)),
             ("body_unreadable", json_body.is_some()),
             ("invalid_header", signs_in),
+            ("two_credentials", identifies),
             ("invalid_idempotency_key", repeats),
             ("organizer_id_required", organizers),
             ("invalid_organizer_id", organizers || self.takes(operation, "Organizer-Id")),
@@ -147,6 +155,12 @@ impl Route<'_> {
         }
         if organizers {
             common.push((403, vec!["forbidden", "not_a_member", "not_an_organizer"]));
+        }
+        if identifies {
+            let mut may_not = vec!["scope_required"];
+            may_not.extend((self.method != "GET").then_some("bad_origin"));
+            may_not.extend(action.is_some_and(Action::is_staff_work).then_some("totp_required"));
+            common.push((403, may_not));
         }
         if has(ParameterIn::Path) {
             common.push((404, vec!["not_found"]));
@@ -181,7 +195,7 @@ impl Route<'_> {
         if self.of_accounts() {
             return vec!["no_authorization", "bad_jwt", "session_not_found"];
         }
-        let mut codes = vec!["not_signed_in", "invalid_token", "token_expired"];
+        let mut codes = vec!["not_signed_in", "invalid_token", "token_expired", "session_ended"];
         if json!(operation.security).to_string().contains("booking_secret") {
             codes.push("invalid_booking_secret");
         }

@@ -12,7 +12,8 @@ use uuid::Uuid;
 use crate::app::AppState;
 use crate::http::auth::Member;
 use crate::http::error::{ApiError, Problem};
-use crate::http::extract::{ApiJson, ApiPath};
+use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
+use crate::http::page::{Page, PageQuery};
 use crate::store::member::{self, OrgRole};
 use crate::store::{Tx, users};
 
@@ -39,14 +40,15 @@ pub(super) struct RoleChange {
 /// The organizer's members, the eldest first.
 #[utoipa::path(
     get, path = "/organizer/members", operation_id = "list_members", tag = "organizer",
-    params(("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
+    params(PageQuery, ("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     security(("bearer" = [])),
-    responses((status = 200, body = Vec<MemberJson>), (status = 401, body = Problem), (status = 403, body = Problem)),
+    responses((status = 200, body = Page<MemberJson>), (status = 401, body = Problem), (status = 403, body = Problem)),
 )]
 pub(super) async fn list(
     State(app): State<AppState>,
     member: Member,
-) -> Result<Json<Vec<MemberJson>>, ApiError> {
+    ApiQuery(page): ApiQuery<PageQuery>,
+) -> Result<Json<Page<MemberJson>>, ApiError> {
     let mut tx = app.db.tenant(member.organizer_id).await?;
     let rows = member::of_organizer(&mut tx, member.organizer_id).await?;
     tx.commit().await?;
@@ -61,7 +63,8 @@ pub(super) async fn list(
         email: email(row.user_id),
         since: row.created_at,
     };
-    Ok(Json(rows.iter().map(json).collect()))
+    let members = rows.iter().map(json).collect();
+    Page::of_few("members", &page, members, |of: &MemberJson| of.user_id).map(Json)
 }
 
 /// Changes a member's role. Owners change every role, managers none but that of the door.
