@@ -140,6 +140,7 @@ fn body_of(operation: &Operation) -> Value {
         "POST /organizer/events/{event_id}/devices/{device_id}/quarantine" => {
             json!({ "decision": "accept", "log_no": 1, "seq": 1 })
         }
+        "PUT /auth/v1/user" => json!({ "data": {} }),
         "PUT /organizer/members/{user_id}" => json!({ "role": "door" }),
         "PUT /organizer/events/{event_id}/update" => json!({ "venue_name": "Hall 2" }),
         _ => operation.example.clone().unwrap_or_else(|| json!({})),
