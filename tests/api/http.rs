@@ -533,7 +533,7 @@ async fn https_is_served_with_a_certificate_of_ones_own() -> Result<()> {
     // Renewed while the door is open: half of it changes nothing, the whole is shown to the next who comes.
     assert!(!shown.reload()?, "nothing has changed");
     let renewed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])?;
-    let later = std::time::SystemTime::now() + Duration::from_secs(5);
+    let later = std::fs::metadata(&key)?.modified()? + Duration::from_secs(5);
     let write = |file: &std::path::Path, text: String| {
         std::fs::write(file, text)?;
         std::fs::File::options().write(true).open(file)?.set_modified(later)

@@ -28,7 +28,8 @@ impl std::fmt::Debug for CookieText {
 
 impl CookieText {
     pub fn generate(rng: &SharedRng) -> Self {
-        Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(&*Zeroizing::new(rng.bytes::<32>()))))
+        let bytes = Zeroizing::new(rng.bytes::<32>());
+        Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
     }
 
     pub fn hash(&self) -> [u8; 32] {
