@@ -11,14 +11,11 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 URL, EXAMPLES, SEED = sys.argv[1], sys.argv[2], sys.argv[3]
-CHECKS = ",".join([
-    "not_a_server_error", "status_code_conformance", "content_type_conformance",
-    "response_schema_conformance", "negative_data_rejection",
-])
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 # Their bodies are signed CBOR, which chance never makes; they stay in the document and get requests without one.
 CBOR = ["gate_upload_log", "gate_enroll"]
 # These end the caller's own session or account: tried last of all.
-LAST = re.compile(r"logout|sign_out|delete_(account|me|user|session)|revoke_(all|session)|erase")
+LAST = re.compile(r"logout|sign_out|end_session|delete_(account|me|user|session)|revoke_(all|session)|erase")
 # They wait for news on purpose.
 SLOW = re.compile(r"gate_wait|live|stream")
 
@@ -43,21 +40,18 @@ def write_config(path, ids):
     """Ids that exist, for path, query and body alike; every other run chance chooses."""
     lines = [f'"path.{name}" = "{value}"' for name, value in sorted(ids.items())]
     path.write("[parameters]\n" + "\n".join(lines) + "\n")
-    # A session is opened by the bearer token alone and ended whether or not there is one: no cookie is wrong there.
-    for operation in ["open_session", "end_session"]:
-        path.write(f'[[operations]]\ninclude-operation-id = "{operation}"\n'
-                   "checks.negative_data_rejection.enabled = false\n")
     path.flush()
 
 
-def run(role, ids, token, only, examples, phases="examples,coverage,fuzzing"):
+def run(role, ids, token, only, examples, phases="examples,coverage,fuzzing",
+        checks=f"{CHECKS},negative_data_rejection"):
     if not only:
         return True
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as config:
         write_config(config, ids)
         command = [
             sys.executable, "-m", "schemathesis.cli", "--config-file", config.name, "run", f"{URL}/openapi.json",
-            "--checks", CHECKS, "--phases", phases, "-n", str(examples), "--seed", SEED, "--workers", "1",
+            "--checks", checks, "--phases", phases, "-n", str(examples), "--seed", SEED, "--workers", "1",
             "--request-timeout", "30", "--no-color", "--warnings", "off", "--generation-database", "none",
             "--suppress-health-check", "all", "--no-shrink", "--continue-on-failure", "--output-truncate", "true",
         ]
@@ -118,7 +112,8 @@ def main():
     with ThreadPoolExecutor(2) as pool:
         fine = list(pool.map(lambda of: run(*of), runs))
     last = [n for n in names if LAST.search(n)]
-    fine.append(run("attendee, leaving", {}, attendee, last, 3))
+    # Who has no session may end it, too: nothing is wrong with a request there.
+    fine.append(run("attendee, leaving", {}, attendee, last, 3, checks=CHECKS))
     sys.exit(0 if all(fine) else 1)
 
 

@@ -101,6 +101,8 @@ async fn an_account_is_limited_wherever_it_calls_from_and_only_by_its_own_calls(
 async fn every_limited_route_is_in_the_document_and_tells_its_policy() -> Result<()> {
     let server = proxied().start().await?;
     let document = server.get("/openapi.json").await?.expect(200)?;
+    // A link of a mail leads to the shop's own page, which is none of ours.
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
     let mut limited = 0;
     for (path, item) in document["paths"].as_object().context("paths")? {
         for (method, operation) in item.as_object().context("methods")? {
@@ -109,8 +111,8 @@ async fn every_limited_route_is_in_the_document_and_tells_its_policy() -> Result
             if path.contains('{') || path == "/gates/wait" {
                 continue;
             }
-            let reply =
-                send(from(server.request(method.clone(), path).json(&json!({})), "203.0.113.7")).await?;
+            let request = client.request(method.clone(), format!("{}{path}", server.url)).json(&json!({}));
+            let reply = send(from(request, "203.0.113.7")).await?;
             let tells = !reply.header("ratelimit-policy").is_empty();
             assert!(!tells || says, "{method} {path} is limited, and its 429 is not documented");
             limited += usize::from(tells);
