@@ -48,6 +48,7 @@ async fn show(
     responses(
         (status = 200, body = BookingJson),
         (status = 403, description = "`forbidden`", body = Problem),
+        (status = 403, description = "`forbidden`: only the buyer extends a hold", body = Problem),
         (status = 409, description = "`already_extended`, `already_paid`, `payment_in_flight`, `booking_canceled`", body = Problem),
         (status = 410, description = "`hold_expired`", body = Problem),
     ),

@@ -65,7 +65,7 @@ pub(super) async fn read(signed_in: SignedIn) -> Json<UserJson> {
     put, path = "/auth/v1/user", operation_id = "auth_update_user", tag = "accounts", security(("bearer" = [])), params(RedirectQuery), request_body = UserChanges,
     responses(
         (status = 200, body = UserJson),
-        (status = 400, description = "`validation_failed`, `reauthentication_needed`, `invalid_credentials`", body = GoTrueError),
+        (status = 400, description = "`validation_failed`, `phone_provider_disabled`, `reauthentication_needed`, `invalid_credentials`", body = GoTrueError),
         (status = 401, description = "`no_authorization`, `bad_jwt`, `session_not_found`", body = GoTrueError),
         (status = 422, description = "`weak_password`, `same_password`, `email_exists`, `reauthentication_not_valid`", body = GoTrueError),
         (status = 429, description = "`over_request_rate_limit`, `over_email_send_rate_limit`, with Retry-After", body = GoTrueError),

@@ -43,6 +43,7 @@ pub(super) struct ProcessRequest {
     responses(
         (status = 200, description = "Paid, with its tickets", body = BookingJson),
         (status = 202, description = "The payment's outcome is not known yet", body = BookingJson),
+        (status = 403, description = "`forbidden`: only the buyer pays", body = Problem),
         (status = 404, body = Problem),
         (status = 409, description = "`already_paid`, `payment_in_flight`, `booking_canceled`, `request_in_flight`", body = Problem),
         (status = 410, description = "`hold_expired`", body = Problem),
