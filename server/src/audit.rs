@@ -6,7 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::app::AppState;
-use crate::clock::SharedRng;
+use crate::clock::{Clock, SharedRng, SystemClock};
 use crate::config::Config;
 use crate::domain::audit_chain::{KEY_PURPOSE, START, link};
 use crate::serve::Database;
@@ -26,7 +26,9 @@ pub async fn extend(app: &AppState, organizer_id: Uuid) -> Result<(), sqlx::Erro
     loop {
         let mut tx = app.db.worker_tenant(organizer_id).await?;
         let head = audit::head(&mut tx, organizer_id).await?;
-        let from = head.map_or(Uuid::nil(), |(_, last, _)| earlier(last));
+        // By our own clock too: a head from a clock that was ahead must not shut out what came meanwhile.
+        let now = Uuid::from_u128(u128::from(unix_ms(&*app.clock)) << 80);
+        let from = head.map_or(Uuid::nil(), |(_, last, _)| earlier(last.min(now)));
         let acts = audit::unchained(&mut tx, organizer_id, from, AT_ONCE).await?;
         let (first, mut before) = head.map_or((1, START), |(seq, _, link)| (seq + 1, link));
         let mut links = Vec::with_capacity(acts.len());
@@ -44,6 +46,10 @@ pub async fn extend(app: &AppState, organizer_id: Uuid) -> Result<(), sqlx::Erro
             return Ok(());
         }
     }
+}
+
+fn unix_ms(clock: &dyn Clock) -> u64 {
+    u64::try_from(clock.now().unix_timestamp_nanos() / 1_000_000).unwrap_or(0)
 }
 
 /// The smallest id of [`LATE_MS`] before this one (RFC 9562, section 5.7: the first 48 bits are milliseconds).
@@ -145,7 +151,8 @@ async fn prove(db: &Db, key: &[u8; 32], organizer_id: Uuid) -> Result<Report, sq
             break;
         }
     }
-    let late = earlier(last);
+    let now = Uuid::from_u128(u128::from(unix_ms(&SystemClock)) << 80);
+    let late = earlier(last.min(now));
     for act in audit::unchained(&mut tx, organizer_id, Uuid::nil(), AT_ONCE).await? {
         if act.audit_id < late {
             report.broken = Some(format!("act {} was slipped in behind the chain", act.audit_id));

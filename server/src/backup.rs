@@ -1,10 +1,11 @@
 //! `hvflvspot backup` and `hvflvspot restore`: the whole database in PostgreSQL's own archive format, by its own
 //! programs. The master key is not in it, on purpose: whoever has both has everything.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use sqlx::{Connection as _, PgConnection};
+use sqlx::Connection as _;
 use tokio::process::Command;
 
 use crate::clock::SharedRng;
@@ -24,6 +25,13 @@ pub async fn backup(config: &Config, file: &Path) -> anyhow::Result<()> {
     let mut partial = file.as_os_str().to_owned();
     partial.push(".partial");
     let partial = Path::new(&partial);
+    // Nobody else's to read, before there is anything in it; pg_dump keeps the mode.
+    std::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(partial)
+        .with_context(|| format!("cannot make {}", partial.display()))?;
     let mut dump = program(config, &database.endpoint, "pg_dump")?;
     // Row level security stays on, for the owner may not switch it off: its policy shows it every row.
     dump.args(["--format=custom", "--enable-row-security", "--no-unlogged-table-data", "--file"])
@@ -79,11 +87,10 @@ async fn fill(config: &Config, database: &Database, file: &Path) -> anyhow::Resu
         migrate::empty(&mut conn, endpoint).await?;
         return Err(e);
     }
-    conn.close().await?;
-    migrate::run(endpoint).await?;
-    let mut conn = PgConnection::connect_with(&endpoint.admin()).await?;
+    // Before anything else can fail: a restored database that says it is the old one would mislead every gate.
     let epoch = identity::restored(&mut conn, endpoint).await?;
     conn.close().await?;
+    migrate::run(endpoint).await.context("the backup is restored, but cannot be brought to this version")?;
     Ok(epoch)
 }
 

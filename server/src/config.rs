@@ -278,7 +278,7 @@ static SETTINGS: &[Setting] = settings! {
         };
     "supabase.audience" = "authenticated", "the audience of its access tokens"
         => |c, v| { c.supabase.audience = v.to_owned(); if v.is_empty() { Err("must not be empty".to_owned()) } else { Ok(()) } };
-    "supabase.emails_confirmed" = "true", "whether it confirms addresses before it signs anybody in"
+    "supabase.emails_confirmed" = "false", "whether it confirms addresses before it signs anybody in"
         => |c, v| put(&mut c.supabase.emails_confirmed, v, "true or false");
     "mail.smtp_url" = "" secret true, "mail server, as smtps://user:password@host or smtp://host:587 (STARTTLS); without it mails wait"
         => |c, v| {

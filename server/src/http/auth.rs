@@ -295,6 +295,13 @@ impl Caller {
     }
 }
 
+async fn has_second_factor(app: &App, user_id: Uuid) -> Result<bool, sqlx::Error> {
+    let mut tx = app.db.user(user_id).await?;
+    let on = totp::is_on(&mut tx, user_id).await?;
+    tx.commit().await?;
+    Ok(on)
+}
+
 /// True if the account has a second factor that this session has not shown.
 pub async fn lacks_second_factor(app: &App, user: &User) -> Result<bool, sqlx::Error> {
     if user.aal == Aal::Aal2 {
@@ -392,7 +399,9 @@ async fn system_account(app: &AppState, token: &str) -> Result<System, ApiError>
 async fn user(app: &AppState, token: &str) -> Result<User, ApiError> {
     if let Some(project) = app.supabase.as_ref().filter(|project| project.claims_issue(token)) {
         let (user, identity) = supabase::account(app, project, token).await?;
-        let aal = if identity.aal2 { Aal::Aal2 } else { Aal::Aal1 };
+        // A second factor of the project is not the one that the account chose here.
+        let aal =
+            if identity.aal2 && !has_second_factor(app, user.id).await? { Aal::Aal2 } else { Aal::Aal1 };
         return Ok(User {
             user_id: user.id,
             email: user.email,

@@ -38,8 +38,10 @@ struct Series {
 impl Metrics {
     /// Counts one answer.
     pub(super) fn record(&self, method: &Method, route: &str, status: u16, took: Duration) {
-        // A made-up method of an unknown route must not make a new series.
-        let method = if route == "-" { "any" } else { method.as_str() };
+        // A made-up method must not make a new series, nor an unknown route.
+        let known =
+            matches!(method.as_str(), "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS");
+        let method = if route == "-" || !known { "any" } else { method.as_str() };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let series = all.entry((route.to_owned(), method.to_owned(), status)).or_default();
         let secs = took.as_secs_f64();

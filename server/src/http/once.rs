@@ -82,18 +82,25 @@ where
         scope_hash: scope_hash(caller, scope.route, &text),
         body_hash: sha256(b"hvflvspot/idempotency-body/v1\0", &[body]).0,
     };
-    let line = scope.line;
-    match keys::claim(app, line, key, fresh).await? {
-        Claim::Run { resource_id, again } => {
-            let state = app.clone();
-            let work = carried(async move {
+    let (state, line) = (app.clone(), scope.line);
+    // From the claim on: a key that was claimed for a client who went away would stand in everybody's way.
+    let work = carried(async move {
+        match keys::claim(&state, line, key, fresh).await? {
+            Claim::Run { resource_id, again } => {
                 let response = reply(run(Turn { resource_id, again }).await);
                 keep(&state, line, &key, response).await
-            });
-            app.selling.tasks.spawn(work).await.map_err(ApiError::internal)?
+            }
+            other => told(&state, other),
         }
+    });
+    app.selling.tasks.spawn(work).await.map_err(ApiError::internal)?
+}
+
+/// What the key says to somebody whose turn it is not.
+fn told(app: &AppState, claim: Claim) -> Result<Response, ApiError> {
+    match claim {
         Claim::Answered { status, answer_sealed } => replay(app, status, &answer_sealed),
-        Claim::InFlight => Err(ApiError::conflict(
+        Claim::Run { .. } | Claim::InFlight => Err(ApiError::conflict(
             "request_in_flight",
             "a request with this Idempotency-Key is still at work; repeat it in a moment",
         )
@@ -118,7 +125,10 @@ async fn keep(app: &AppState, line: Uuid, key: &Key, response: Response) -> Resu
     } else {
         let answer_sealed = app.master_key.seal(PURPOSE, &bytes, &app.rng);
         let status = i16::try_from(status.as_u16()).expect("a status has three digits");
-        keys::answer(app, line, Answered { key: *key, status, answer_sealed }).await?;
+        // What was done is told even if it cannot be kept: a repeat finds it in the database.
+        if let Err(e) = keys::answer(app, line, Answered { key: *key, status, answer_sealed }).await {
+            tracing::warn!("an answer could not be kept under its key: {e}");
+        }
     }
     parts.headers.remove(axum::http::header::CONTENT_LENGTH);
     Ok(Response::from_parts(parts, bytes.into()))

@@ -197,7 +197,14 @@ async fn verify(
 )]
 async fn remove(State(app): State<AppState>, caller: Caller) -> Result<StatusCode, ApiError> {
     let caller = caller.require_user()?;
+    let now = app.clock.now();
     let mut tx = app.db.user(caller.user_id).await?;
+    // A token outlives its session by up to an hour: what it could do then is not this.
+    if caller.session_id.is_nil()
+        || users::in_session(&mut tx, caller.user_id, caller.session_id, now).await?.is_none()
+    {
+        return Err(ApiError::unauthorized("session_ended", "the session has ended, sign in again"));
+    }
     if totp::is_on(&mut tx, caller.user_id).await? && caller.aal < Aal::Aal2 {
         return Err(ApiError::unprocessable(
             "reauthentication_needed",

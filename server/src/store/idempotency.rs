@@ -72,23 +72,27 @@ pub async fn claim(
     for want in wanted {
         let first = firsts.get(&want.key.scope_hash).is_some_and(|f| f.resource_id == want.resource_id);
         if !first {
-            claims.push(known(conn, &want.key).await?);
+            claims.push(known(conn, want).await?);
             continue;
         }
         claims.push(match ours.iter().find(|row| row.scope_hash == want.key.scope_hash) {
             Some(row) => {
                 Claim::Run { resource_id: row.resource_id, again: row.resource_id != want.resource_id }
             }
-            None => known(conn, &want.key).await?,
+            None => known(conn, want).await?,
         });
     }
     Ok(claims)
 }
 
 /// What a key says that is not ours to run.
-async fn known(conn: &mut PgConnection, key: &Key) -> Result<Claim, sqlx::Error> {
+async fn known(
+    conn: &mut PgConnection,
+    Claiming { key, resource_id }: &Claiming,
+) -> Result<Claim, sqlx::Error> {
     let row = sqlx::query!(
-        "select body_hash, status, answer_sealed from idempotency_keys where organizer_id = $1 and scope_hash = $2",
+        "select resource_id, body_hash, status, answer_sealed from idempotency_keys
+          where organizer_id = $1 and scope_hash = $2",
         key.organizer_id,
         &key.scope_hash,
     )
@@ -97,6 +101,8 @@ async fn known(conn: &mut PgConnection, key: &Key) -> Result<Claim, sqlx::Error>
     Ok(match (row.status, row.answer_sealed) {
         _ if row.body_hash != key.body_hash => Claim::OtherBody,
         (Some(status), Some(answer_sealed)) => Claim::Answered { status, answer_sealed },
+        // Ours: it was claimed in a transaction whose commit was durable and not heard of.
+        _ if row.resource_id == *resource_id => Claim::Run { resource_id: *resource_id, again: false },
         _ => Claim::InFlight,
     })
 }

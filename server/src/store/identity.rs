@@ -35,7 +35,8 @@ pub async fn restored(conn: &mut PgConnection, endpoint: &Endpoint) -> Result<i6
     conn.execute(AssertSqlSafe(format!("set role {}", endpoint.owner_role()))).await?;
     sqlx::query_scalar!(
         "insert into server_identity (epoch, system_identifier, timeline, seen_at)
-         select epoch + 1, system_identifier, timeline, now() from server_identity order by epoch desc limit 1
+         select greatest(epoch, (select coalesce(max(epoch), 0) from manifest_epochs)) + 1, system_identifier, timeline, now()
+           from server_identity order by epoch desc limit 1
          returning epoch"
     )
     .fetch_one(conn)

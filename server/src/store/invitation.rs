@@ -128,12 +128,12 @@ pub async fn accept(
     token_hash: &[u8; 32],
     (user_id, email): (Uuid, &str),
     now: OffsetDateTime,
-) -> Result<Option<(Uuid, OrgRole)>, sqlx::Error> {
+) -> Result<Option<(Uuid, OrgRole, Uuid)>, sqlx::Error> {
     let row = sqlx::query!(
         "update invitations set accepted_at = $5, accepted_by = $3
           where organizer_id = $1 and token_hash = $2 and lower(email) = lower($4)
             and accepted_at is null and withdrawn_at is null and expires_at > $5
-         returning invitation_id, role",
+         returning invitation_id, role, invited_by",
         organizer_id,
         &token_hash[..],
         user_id,
@@ -142,7 +142,7 @@ pub async fn accept(
     )
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(|row| (row.invitation_id, OrgRole::from_column(&row.role))))
+    Ok(row.map(|row| (row.invitation_id, OrgRole::from_column(&row.role), row.invited_by)))
 }
 
 /// Erases the invitations of an address.

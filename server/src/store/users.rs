@@ -209,8 +209,8 @@ pub async fn signed_in(
 }
 
 /// Notes a sign-in by a mail that went to `email`, which is confirmed now; `None` if the account's address is
-/// another one meanwhile. A password that was chosen before the address was confirmed is dropped unless
-/// `keep_password`.
+/// another one meanwhile. What was there before the address was confirmed is somebody else's perhaps: a password is
+/// dropped unless `keep_password`, ties to an identity provider always.
 pub async fn proved(
     conn: &mut PgConnection,
     id: Uuid,
@@ -221,6 +221,10 @@ pub async fn proved(
     let row = sqlx::query_as!(
         Row,
         r#"
+        with untied as (
+          delete from user_identities i using users u
+           where u.id = $1 and u.email = $2::text::citext and u.email_confirmed_at is null and i.user_id = u.id
+        )
         update users
            set password_hash = case when email_confirmed_at is null and not $3 then null else password_hash end,
                updated_at = case when email_confirmed_at is null then $4 else updated_at end,
@@ -264,24 +268,24 @@ pub async fn confirm_new_email(
     Ok(row.map(User::from))
 }
 
-/// Signs up again where the address was never confirmed: the last sign-up counts. `None` if it was, or there
-/// is no such account.
+/// Signs up again where the address was never confirmed. Nobody knows which of the sign-ups is the address's owner's,
+/// so no password of theirs stays: whoever reads the mail is let in and chooses one. `None` if it was confirmed,
+/// belongs to somebody of another identity provider, or there is no such account.
 pub async fn sign_up_again(
     conn: &mut PgConnection,
-    user: &NewUser<'_>,
+    email: &str,
     now: OffsetDateTime,
 ) -> Result<Option<User>, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
         r#"
-        update users set password_hash = $2, user_metadata = $3, updated_at = $4
+        update users u set password_hash = null, updated_at = $2
          where email = $1::text::citext and email_confirmed_at is null
+           and not exists (select from user_identities i where i.user_id = u.id)
         returning id, email::text as "email!", password_hash, email_confirmed_at, role, user_metadata,
                   created_at, updated_at, last_sign_in_at
         "#,
-        user.email,
-        user.password_hash.0,
-        user.user_metadata,
+        email,
         now,
     )
     .fetch_optional(conn)

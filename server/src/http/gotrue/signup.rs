@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Serialize;
 use serde_json::Value;
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::super::edge::Client;
@@ -99,9 +100,7 @@ pub(super) async fn signup(
             return Err(ApiError::unprocessable("user_already_exists", "User already registered"));
         }
         (None, false) => {
-            if let Some(user) =
-                users::sign_up_again(&mut tx, &new, now).await.map_err(metadata_or_database)?
-            {
+            if let Some(user) = users::sign_up_again(&mut tx, email.as_str(), now).await? {
                 send_token(&app, &mut tx, user.id, Purpose::Signup, &user.email, &flow, now).await?;
             }
             // Of a made-up account: whether there is one stays untold.
@@ -111,8 +110,9 @@ pub(super) async fn signup(
                 email_confirmed_at: None,
                 role: new.role,
                 user_metadata: metadata.clone(),
-                created_at: now,
-                updated_at: now,
+                // As the database would have kept it.
+                created_at: micros(now),
+                updated_at: micros(now),
                 last_sign_in_at: None,
                 secret: PasswordHash(None),
             })))
@@ -120,4 +120,9 @@ pub(super) async fn signup(
     };
     tx.commit().await?;
     Ok(Json(reply))
+}
+
+/// Whole microseconds, which is what the database keeps.
+fn micros(at: OffsetDateTime) -> OffsetDateTime {
+    at.replace_nanosecond(at.microsecond() * 1_000).unwrap_or(at)
 }

@@ -198,8 +198,13 @@ pub(super) async fn accept(
     let now = app.clock.now();
     let mut tx = app.db.tenant(organizer_id).await?;
     let who = (user.user_id, account.email.as_str());
-    let (invitation_id, offered) =
+    let (invitation_id, offered, invited_by) =
         invitation::accept(&mut tx, organizer_id, &token.hash(), who, now).await?.ok_or_else(unknown)?;
+    // Whoever was put out, or may no longer appoint such, invites nobody: not even a second self.
+    let inviter = member::role(&mut tx, organizer_id, invited_by).await?;
+    if !inviter.is_some_and(|inviter| inviter.may_appoint(offered)) {
+        return Err(unknown());
+    }
     let held = member::role(&mut tx, organizer_id, user.user_id).await?;
     let role = held.map_or(offered, |held| held.max(offered));
     member::put(&mut tx, organizer_id, user.user_id, role, now).await?;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::app::AppState;
 use crate::domain::text::is_email;
-use crate::http::auth::{Caller, Member, ORGANIZER_ID, User};
+use crate::http::auth::{Caller, Member, ORGANIZER_ID, User, lacks_second_factor};
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::ApiJson;
 use crate::http::fields::Wrong;
@@ -101,6 +101,13 @@ pub(super) async fn put(
     let now = app.clock.now();
     let known = membership(&app, user, &headers).await?;
     let organizer_id = known.map_or_else(|| first_organizer_of(user.user_id), |m| m.organizer_id);
+    // Founding one is everybody's; changing it is staff's.
+    if known.is_some() && lacks_second_factor(&app, user).await? {
+        return Err(ApiError::forbidden_code(
+            "totp_required",
+            "show the second factor of your account first: POST /auth/totp/verify",
+        ));
+    }
     let mut organizer = request.into_organizer(organizer_id, now)?;
     let mut tx = app.db.tenant(organizer_id).await?;
     if known.is_some_and(|m| m.role < OrgRole::Manager) {
