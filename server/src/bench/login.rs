@@ -1,5 +1,5 @@
 //! Signing in over HTTP, one after the other, beside one bare argon2id of the same costs; and asking who a token
-//! belongs to.
+//! belongs to; verifying a token alone; health.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::report::{Report, Times};
 use super::site::Server;
+use crate::auth::verify_access_token;
 use crate::clock::{Clock as _, SystemClock};
 use crate::tour::venue;
 
@@ -50,6 +51,26 @@ pub async fn run(report: Report) -> Result<()> {
     }
     for (metric, q) in [("p50", 0.5), ("p99", 0.99)] {
         report.plain("verify a token and its session", metric, verify.quantile_ms(q), "ms");
+    }
+    let mut health = Times::default();
+    for _ in 0..10 * ROUNDS {
+        let started = SystemClock.monotonic();
+        api.get("/health").await?;
+        health.push(SystemClock.monotonic() - started);
+    }
+    for (metric, q) in [("p50", 0.5), ("p99", 0.99)] {
+        report.plain("health, over HTTP", metric, health.quantile_ms(q), "ms");
+    }
+    let token = me.bearer().context("signed in")?;
+    let mut alone = Times::default();
+    for _ in 0..10 * ROUNDS {
+        let started = SystemClock.monotonic();
+        let claims = verify_access_token(&server.app, token).await?;
+        alone.push(SystemClock.monotonic() - started);
+        std::hint::black_box(claims);
+    }
+    for (metric, q) in [("p50", 0.5), ("p99", 0.99)] {
+        report.plain("verify a token", metric, alone.quantile_ms(q), "ms");
     }
     server.close().await
 }

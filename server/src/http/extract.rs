@@ -130,7 +130,7 @@ fn refuse_json(path: &str, e: &serde_json::Error) -> ApiError {
 /// The full path of the field: serde names unknown and missing ones in its text, not in the path
 /// (except where the path already ends with it).
 fn field_of(path: &str, text: &str) -> (String, String) {
-    let named = ["unknown field `", "missing field `"].iter().find_map(|start| {
+    let named = ["unknown field `", "missing field `", "duplicate field `"].iter().find_map(|start| {
         let at = text.find(start)? + start.len();
         text[at..].split_once('`').map(|(name, _)| name)
     });

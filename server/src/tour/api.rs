@@ -40,6 +40,12 @@ impl Api {
         &self.base
     }
 
+    /// The account's access token, if it has one.
+    #[must_use]
+    pub fn bearer(&self) -> Option<&str> {
+        self.bearer.as_deref()
+    }
+
     /// The same account at another server.
     ///
     /// # Errors

@@ -377,27 +377,3 @@ async fn a_user_is_who_issuer_and_subject_say_never_who_an_address_says() -> Res
     }
     Ok(())
 }
-
-#[tokio::test]
-async fn a_token_is_checked_in_less_than_a_millisecond() -> Result<()> {
-    let project = Project::start().await?;
-    let (server, _) = server(&project, true).await?;
-    let supabase = server.app.supabase.as_ref().context("a project is configured")?;
-    for (kind, token) in [
-        ("ES256", project.es256("es", &project.claims())?),
-        ("RS256", project.rs256(&json!({ "alg": "RS256", "kid": "rs" }), &project.claims())?),
-        ("HS256", hs256(&json!({ "alg": "HS256" }), &project.claims(), LEGACY.as_bytes())?),
-    ] {
-        supabase.verify(&token).await?;
-        let clock = hvflvspot::clock::SystemClock;
-        let mut best = Duration::MAX;
-        for _ in 0..20 {
-            let started = hvflvspot::clock::Clock::monotonic(&clock);
-            supabase.verify(&token).await?;
-            best = best.min(hvflvspot::clock::Clock::monotonic(&clock) - started);
-        }
-        println!("{kind}: {best:?}");
-        assert!(best < Duration::from_millis(1), "{kind}: {best:?}");
-    }
-    Ok(())
-}

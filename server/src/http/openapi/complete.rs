@@ -195,7 +195,8 @@ impl Route<'_> {
         if self.of_accounts() {
             return vec!["no_authorization", "bad_jwt", "session_not_found"];
         }
-        let mut codes = vec!["not_signed_in", "invalid_token", "token_expired", "session_ended"];
+        let mut codes =
+            vec!["not_signed_in", "invalid_token", "token_expired", "session_ended", "profile_required"];
         if json!(operation.security).to_string().contains("booking_secret") {
             codes.push("invalid_booking_secret");
         }
