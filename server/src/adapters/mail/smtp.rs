@@ -142,8 +142,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_message_says_who_when_and_in_which_language() {
+    // The transport's pool ends in a task.
+    #[tokio::test]
+    async fn a_message_says_who_when_and_in_which_language() {
         let smtp = Smtp::new("smtp://127.0.0.1:25", "Tickets <tickets@example.org>").unwrap();
         let mail = Mail {
             id: uuid::Uuid::from_u128(7),
