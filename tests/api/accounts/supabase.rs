@@ -141,6 +141,7 @@ async fn server(project: &Project, legacy: bool) -> Result<(TestServer, TestCloc
         .clock(&clock)
         .config(|c| {
             c.supabase.url = Some(url);
+            c.supabase.emails_confirmed = true;
             c.supabase.jwt_secret = legacy.then(|| Secret::new(LEGACY));
         })
         .start()
