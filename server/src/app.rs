@@ -15,6 +15,7 @@ use crate::auth::{AccessTokens, Passwords};
 use crate::clock::{SharedClock, SharedRng};
 use crate::config::Config;
 use crate::gates::Gates;
+use crate::http::arrival::Arrivals;
 use crate::http::limits::Limits;
 use crate::http::metrics::Metrics;
 use crate::keys::MasterKey;
@@ -60,6 +61,8 @@ pub struct App {
     pub stopping: CancellationToken,
     /// Places for requests at work.
     pub in_flight: Arc<Semaphore>,
+    /// Bodies that have not arrived whole.
+    pub arrivals: Arc<Arrivals>,
 }
 
 impl AppState {
@@ -73,6 +76,7 @@ impl AppState {
     ) -> anyhow::Result<Self> {
         let issuer = format!("{}/auth/v1", config.origin());
         let tokens = AccessTokens::load(&db, &master_key, Arc::clone(&clock), &rng, issuer).await?;
+        let arrivals = Arc::new(Arrivals::new(&config.http));
         let in_flight = Arc::new(Semaphore::new(config.http.max_in_flight));
         Ok(Self(Arc::new(App {
             news: News::default(),
@@ -93,6 +97,7 @@ impl AppState {
             rng,
             master_key,
             tokens,
+            arrivals,
             in_flight,
         })))
     }

@@ -1,5 +1,7 @@
 //! A backup of a running server, restored elsewhere: everything is there, and gates go on with it.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::Output;
 
@@ -11,7 +13,15 @@ use support::site::{Site, outcome};
 async fn command(data_dir: &Path, args: &[&str]) -> Result<Output> {
     let mut command = tokio::process::Command::new(binary("hvflvspot")?);
     command.args(args).env("HVFLVSPOT_DATA_DIR", data_dir).env_remove("DATABASE_URL");
+    // Meant for somebody else's programs: ours go where they are configured to go.
+    command.env("PGSERVICE", "nowhere").env("PGPORT", "1");
     Ok(command.output().await?)
+}
+
+/// A master key that only its owner can read.
+fn write_key(path: &Path, text: &str) -> Result<()> {
+    let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    Ok(file.write_all(text.as_bytes())?)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,6 +55,17 @@ async fn a_backup_of_a_running_server_opens_elsewhere_and_gates_go_on_with_it() 
     let refused = command(&new, &["restore", &name]).await?;
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     ensure!(!refused.status.success() && said.contains("master.key"), "without its key: {said}");
+    let other = site.path("other");
+    std::fs::create_dir(&other)?;
+    write_key(&other.join("master.key"), &"17".repeat(32))?;
+    let refused = command(&other, &["restore", &name]).await?;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    ensure!(!refused.status.success() && said.contains("sealed under"), "with another key: {said}");
+    // Nothing came of it: with the right key the same folder takes the backup.
+    std::fs::remove_file(other.join("master.key"))?;
+    std::fs::copy(old.join("master.key"), other.join("master.key"))?;
+    let done = command(&other, &["restore", &name]).await?;
+    ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     std::fs::copy(old.join("master.key"), new.join("master.key"))?;
     let done = command(&new, &["restore", &name]).await?;
     ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use support::process::{PATIENCE, ServerProcess, reachable_dir};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 
 /// A server that loses patience soon, and its folder.
 async fn server(more: &[(&str, &str)]) -> Result<(ServerProcess, tempfile::TempDir)> {
@@ -86,7 +87,8 @@ async fn heads_that_drip_in_are_let_go_and_others_answered() -> Result<()> {
 
 #[tokio::test]
 async fn bodies_that_drip_in_are_given_up_and_others_answered() -> Result<()> {
-    let (server, _folder) = server(&[]).await?;
+    // Far fewer places for requests at work than there are slow ones.
+    let (server, _folder) = server(&[("HVFLVSPOT_HTTP_MAX_IN_FLIGHT", "4")]).await?;
     let to = server.address()?;
     let mut slow = Vec::new();
     for _ in 0..100 {
@@ -106,6 +108,51 @@ async fn bodies_that_drip_in_are_given_up_and_others_answered() -> Result<()> {
         tokio::time::timeout(PATIENCE, stream.read_exact(&mut answer)).await.context("still waits")??;
         assert_eq!(&answer, b"HTTP/1.1 503");
     }
+    server.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn unfinished_bodies_cannot_fill_the_memory() -> Result<()> {
+    // 4 × 64 KiB in all for one client; nobody is let go for being slow.
+    let settings = [
+        ("HVFLVSPOT_HTTP_MAX_IN_FLIGHT", "16"),
+        ("HVFLVSPOT_HTTP_BODY_LIMIT", "65536"),
+        ("HVFLVSPOT_HTTP_REQUEST_TIMEOUT_SECS", "3600"),
+    ];
+    let (server, _folder) = server(&settings).await?;
+    let to = server.address()?;
+    let head = "POST /tickets/purchase HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\ncontent-length: 65536\r\n\r\n";
+    // Five of them are one too many, whichever is the last.
+    let mut held = JoinSet::new();
+    for _ in 0..5 {
+        let mut stream = connect(2, to).await?;
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(&[b' '; 65_000]).await?;
+        held.spawn(async move {
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).await.map(|_| answer)
+        });
+    }
+    let first = tokio::time::timeout(PATIENCE, held.join_next()).await.context("all of it is taken")?;
+    assert_eq!(&first.context("nobody waits")???, b"HTTP/1.1 503");
+    probe(to).await?;
+    // What the others hold is free again when they go.
+    held.shutdown().await;
+    let fine = async {
+        loop {
+            let body = " ".repeat(60_000);
+            let text = format!(
+                "POST /tickets/purchase HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-type: application/json\r\n\
+                 content-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            if status(&say(to, &text).await?) == "400" {
+                return anyhow::Ok(());
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, fine).await.context("what was held is not given back")??;
     server.stop().await?;
     Ok(())
 }

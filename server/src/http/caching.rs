@@ -10,10 +10,20 @@ use shared::bytes::sha256;
 
 /// JSON for everybody, or 304 if the client has it.
 pub(super) fn public(headers: &HeaderMap, json: Bytes) -> Response {
-    let hash = sha256(b"hvflvspot/etag/v1\0", &[&json]);
-    let tag = format!("\"{}\"", hex::encode(&hash.0[..12]));
+    let tag = tag_of(&json);
+    tagged(headers, json, &tag)
+}
+
+/// The tag of what is served.
+pub(super) fn tag_of(json: &[u8]) -> String {
+    let hash = sha256(b"hvflvspot/etag/v1\0", &[json]);
+    format!("\"{}\"", hex::encode(&hash.0[..12]))
+}
+
+/// The same for what never changes: `tag` was made once.
+pub(super) fn tagged(headers: &HeaderMap, json: Bytes, tag: &str) -> Response {
     let caching = [(CACHE_CONTROL, "public, max-age=30".to_owned()), (ETAG, format!("W/{tag}"))];
-    if knows(headers, &tag) {
+    if knows(headers, tag) {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
     }
     (caching, [(CONTENT_TYPE, "application/json")], json).into_response()

@@ -6,15 +6,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::http::header::{self, HeaderName};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 
+use super::arrival::Arriving;
 use super::error::ApiError;
 use crate::app::AppState;
 
@@ -100,11 +102,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
 /// The request's place among those that run at once. A long poll gives it back with
 /// [`InFlight::release`] before it starts to wait.
 #[derive(Debug, Clone)]
-pub struct InFlight(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+pub struct InFlight {
+    places: Arc<Semaphore>,
+    place: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+}
 
 impl InFlight {
+    /// None if there is no place.
+    fn take(places: &Arc<Semaphore>) -> Option<Self> {
+        let place = Arc::clone(places).try_acquire_owned().ok()?;
+        Some(Self { places: Arc::clone(places), place: Arc::new(Mutex::new(Some(place))) })
+    }
+
     pub fn release(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// False if there is no place any more.
+    pub(super) fn take_again(&self) -> bool {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        if place.is_none() {
+            *place = Arc::clone(&self.places).try_acquire_owned().ok();
+        }
+        place.is_some()
     }
 }
 
@@ -133,7 +153,7 @@ pub(super) async fn edge(State(app): State<AppState>, mut request: Request, next
     let client = client(&app, &request);
     request.extensions_mut().insert(client);
     let work = async {
-        let mut response = limited(&app, request, next).await;
+        let mut response = limited(&app, request, client.addr, next).await;
         dress(&app, response.headers_mut(), &request_id);
         let took = app.clock.monotonic().saturating_sub(started);
         let status = response.status().as_u16();
@@ -160,13 +180,13 @@ fn unfit(headers: &HeaderMap) -> Option<Response> {
     None
 }
 
-async fn limited(app: &AppState, request: Request, next: Next) -> Response {
+async fn limited(app: &AppState, request: Request, client: IpAddr, next: Next) -> Response {
     // Where a chunked request ends the connection, nothing can hide behind it (RFC 9112, section 6.1).
     let chunked = request.version() <= axum::http::Version::HTTP_11
         && request.headers().contains_key(header::TRANSFER_ENCODING);
     let mut response = match unfit(request.headers()) {
         Some(refusal) => refusal,
-        None => at_work(app, request, next).await,
+        None => at_work(app, request, client, next).await,
     };
     if chunked {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -174,17 +194,16 @@ async fn limited(app: &AppState, request: Request, next: Next) -> Response {
     response
 }
 
-async fn at_work(app: &AppState, mut request: Request, next: Next) -> Response {
-    let Ok(permit) = Arc::clone(&app.in_flight).try_acquire_owned() else {
-        return ApiError::unavailable(
-            "overloaded",
-            "the server has all the work that it can take",
-            Duration::from_secs(1),
-        )
-        .into_response();
+async fn at_work(app: &AppState, mut request: Request, client: IpAddr, next: Next) -> Response {
+    let Some(place) = InFlight::take(&app.in_flight) else {
+        return ApiError::overloaded().into_response();
     };
-    let place = InFlight(Arc::new(Mutex::new(Some(permit))));
     request.extensions_mut().insert(place.clone());
+    if !request.body().is_end_stream() {
+        let (arrivals, network) = (Arc::clone(&app.arrivals), client.into());
+        let arriving = |body| Body::new(Arriving::new(body, place.clone(), arrivals, network));
+        request = request.map(arriving);
+    }
     let patience = app.config.http.request_timeout + waits_for(request.uri().path());
     let response = match tokio::time::timeout(patience, next.run(request)).await {
         Ok(response) => response,

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
+use super::arrival::Overloaded;
 use super::edge::{self, ErrorForm};
 use crate::store;
 
@@ -166,6 +167,11 @@ impl ApiError {
             "something went wrong on our side; the request id names it in our log",
         )
         .with_cause(cause)
+    }
+
+    /// 503: every place is taken.
+    pub fn overloaded() -> Self {
+        Self::unavailable("overloaded", Overloaded.to_string(), Duration::from_secs(1))
     }
 
     /// 503: not now; come back after `retry_after`.

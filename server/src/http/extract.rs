@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Deserializer as Tracking, Track};
 
+use super::arrival::Overloaded;
 use super::error::{ApiError, FieldError};
 use super::strict::Strict;
 
@@ -23,8 +24,21 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         require_json(request.headers())?;
-        let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
+        let ApiBytes(bytes) = ApiBytes::from_request(request, state).await?;
         parse_json(&bytes).map(Self)
+    }
+}
+
+/// A body as it arrived: for handlers that need its bytes (idempotency, signatures). 413 beyond the route's
+/// limit, 503 if there is no place for it, 400 if it broke off.
+#[derive(Debug, Clone, Default)]
+pub struct ApiBytes(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for ApiBytes {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        Bytes::from_request(request, state).await.map(Self).map_err(unreadable)
     }
 }
 
@@ -94,15 +108,27 @@ pub fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
     }
 }
 
-/// 413 for a body beyond the limit, 400 for one that broke off.
-pub fn unreadable(rejection: BytesRejection) -> ApiError {
+/// 413 for a body beyond the limit, 503 if there was no place for it, 400 for one that broke off.
+fn unreadable(rejection: BytesRejection) -> ApiError {
     match rejection {
         BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
             ApiError::too_large("the body is larger than this route accepts")
         }
+        other if overloaded(&other) => ApiError::overloaded(),
         other => ApiError::bad_request("body_unreadable", "the body could not be read to its end")
             .with_cause(other),
     }
+}
+
+fn overloaded(rejection: &BytesRejection) -> bool {
+    let mut cause = std::error::Error::source(rejection);
+    while let Some(error) = cause {
+        if error.is::<Overloaded>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn refuse_json(path: &str, e: &serde_json::Error) -> ApiError {

@@ -11,6 +11,7 @@
 //! ```
 
 pub mod account;
+pub mod arrival;
 pub mod auth;
 pub mod booking_view;
 pub mod bookings;
@@ -28,6 +29,7 @@ pub mod gotrue;
 pub mod health;
 pub mod limits;
 pub mod metrics;
+pub mod network;
 pub mod once;
 pub mod openapi;
 pub mod organizer;

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use super::network::Network;
 use crate::config::{HttpConfig, Net};
 
 /// At a stop: how long a connection that made no request yet may still make its first.
@@ -98,17 +99,17 @@ pub async fn serve_tls(
     tokio::time::timeout(config.shutdown_timeout, connections.wait()).await.is_ok()
 }
 
-/// How many connections each address has: one alone must not take all places. Trusted proxies speak for many.
+/// How many connections each client has: one alone must not take all places. Trusted proxies speak for many.
 #[derive(Debug)]
 struct Crowd {
     most: usize,
     uncounted: Vec<Net>,
-    of: Mutex<HashMap<IpAddr, usize>>,
+    of: Mutex<HashMap<Network, usize>>,
 }
 
 /// A connection's share, given back when it is dropped.
 #[derive(Debug)]
-struct Share(Option<(Arc<Crowd>, IpAddr)>);
+struct Share(Option<(Arc<Crowd>, Network)>);
 
 impl Crowd {
     fn new(config: &HttpConfig) -> Self {
@@ -116,29 +117,30 @@ impl Crowd {
         Self { most, uncounted, of: Mutex::default() }
     }
 
-    /// None if the address has its share already.
+    /// None if the client has its share already.
     fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Share> {
         let peer = peer.to_canonical();
         if self.uncounted.iter().any(|net| net.contains(peer)) {
             return Some(Share(None));
         }
+        let client = Network::from(peer);
         let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = of.entry(peer).or_default();
+        let count = of.entry(client).or_default();
         if *count >= self.most {
             return None;
         }
         *count += 1;
-        Some(Share(Some((Arc::clone(self), peer))))
+        Some(Share(Some((Arc::clone(self), client))))
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let Some((crowd, peer)) = self.0.take() else { return };
+        let Some((crowd, client)) = self.0.take() else { return };
         let mut of = crowd.of.lock().unwrap_or_else(PoisonError::into_inner);
-        match of.get_mut(&peer) {
+        match of.get_mut(&client) {
             Some(count) if *count > 1 => *count -= 1,
-            _ => drop(of.remove(&peer)),
+            _ => drop(of.remove(&client)),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! `/auth/session`: browsers' sessions by cookie; `/auth/sessions`: all sessions of the account.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +17,7 @@ use super::auth::{Caller, User};
 use super::cookie::{self, CookieText};
 use super::edge::Client;
 use super::error::{ApiError, Problem};
-use super::extract::{ApiPath, ApiQuery, parse_json, require_json};
+use super::extract::{ApiBytes, ApiPath, ApiQuery, parse_json, require_json};
 use super::page::{Page, PageQuery};
 use crate::app::{App, AppState};
 use crate::auth::limit::{Limit, Whom};
@@ -101,7 +100,7 @@ async fn open(
     client: Client,
     caller: Caller,
     headers: HeaderMap,
-    body: Bytes,
+    ApiBytes(body): ApiBytes,
 ) -> Result<Response, ApiError> {
     cookie::refuse_other_page(&app, &headers)?;
     let user_agent = user_agent(&headers);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 /// One installed PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,22 @@ impl Binaries {
                 ),
             },
         }
+    }
+
+    /// A client program, as pg_dump, for a server elsewhere: the newest, for an older one cannot read a newer
+    /// server. It may be installed without the server's own programs.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn client(configured: Option<&Path>, name: &str) -> anyhow::Result<PathBuf> {
+        let dirs = configured.map_or_else(candidates, |dir| vec![dir.to_path_buf()]);
+        let found = dirs.into_iter().map(|dir| dir.join(name)).filter_map(|path| {
+            let output = Command::new(&path).arg("--version").current_dir("/").output().ok()?;
+            Some((major_of(&String::from_utf8_lossy(&output.stdout))?, path))
+        });
+        found.max_by_key(|(major, _)| *major).map(|(_, path)| path).with_context(|| {
+            format!("{name} is not installed: it belongs to PostgreSQL's client programs (postgresql-client)")
+        })
     }
 
     pub fn program(&self, name: &str) -> PathBuf {

@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use super::binaries::Binaries;
 use super::user::User;
 use crate::store::Endpoint;
-use crate::store::endpoint::{CLUSTER_ADMIN, DATABASE};
+use crate::store::endpoint::{CLUSTER_ADMIN, DATABASE, PORT};
 
 /// Recovery after a crash may take a while; it tells so in its log meanwhile.
 const START_DEADLINE: Duration = Duration::from_secs(300);
@@ -334,7 +334,8 @@ fn spawn(
         .arg(settings.data_dir.join("postgres"))
         .arg("-k")
         .arg(socket_dir)
-        .args(["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700"])
+        .args(["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700", "-c"])
+        .arg(format!("port={PORT}"))
         .arg("-c")
         .arg(format!("max_connections={}", settings.max_connections))
         .stdin(Stdio::null())

@@ -13,6 +13,9 @@ pub const DATABASE: &str = "hvflvspot";
 /// The superuser of the private cluster.
 pub const CLUSTER_ADMIN: &str = "hvflvspot_cluster";
 
+/// The port of the private cluster, where nothing listens: its socket is named after it.
+pub const PORT: u16 = 5432;
+
 const OWNER: &str = "hvflvspot_owner";
 const APP: &str = "hvflvspot_app";
 const WORKER: &str = "hvflvspot_worker";
@@ -45,6 +48,8 @@ impl Endpoint {
     pub fn private(socket_dir: &Path, database: &str) -> Self {
         let admin = PgConnectOptions::new_without_pgpass()
             .socket(socket_dir)
+            // A part of the socket's name. PGPORT is meant for others.
+            .port(PORT)
             .username(CLUSTER_ADMIN)
             .database(database);
         Self { admin, login: None }
@@ -136,7 +141,11 @@ impl Endpoint {
         let password =
             url.password().map(|p| percent_encoding::percent_decode_str(p).decode_utf8_lossy().into_owned());
         all.extend(password.or_else(|| query("password")).map(|p| ("PGPASSWORD", p)));
-        all.extend(query("sslmode").or_else(|| query("ssl-mode")).map(|m| ("PGSSLMODE", m)));
+        all.extend(
+            query("sslmode").or_else(|| query("ssl-mode")).map(|m| ("PGSSLMODE", m.to_ascii_lowercase())),
+        );
+        all.extend(query("sslcert").map(|f| ("PGSSLCERT", f)));
+        all.extend(query("sslkey").map(|f| ("PGSSLKEY", f)));
         all.extend(query("sslrootcert").map(|f| ("PGSSLROOTCERT", f)));
         Ok(all)
     }

@@ -61,15 +61,6 @@ pub async fn with_roles(endpoint: &Endpoint) -> anyhow::Result<PgConnection> {
     Ok(conn)
 }
 
-/// Takes everything of ours out of the database again.
-///
-/// # Errors
-/// The database's.
-pub async fn empty(conn: &mut PgConnection, endpoint: &Endpoint) -> anyhow::Result<()> {
-    conn.execute(AssertSqlSafe(format!("drop owned by {} cascade", endpoint.owner_role()))).await?;
-    Ok(())
-}
-
 /// A server with another master key must not change the passwords that the others log in with: it
 /// could read none of the secrets anyway.
 ///
@@ -96,7 +87,13 @@ pub async fn require_master_key(
         false => None,
     };
     conn.execute("reset role").await?;
-    match sealed.as_deref().and_then(sealed_key_id) {
+    sealed.map_or(Ok(()), |sealed| require_sealed_under(&sealed, ours))
+}
+
+/// # Errors
+/// `sealed` does not open with our master key.
+pub fn require_sealed_under(sealed: &[u8], ours: [u8; 4]) -> anyhow::Result<()> {
+    match sealed_key_id(sealed) {
         Some(theirs) if theirs != ours => bail!(
             "the secrets of this database are sealed under the master key {}, and ours is {}",
             hex::encode(theirs),

@@ -20,7 +20,7 @@ use shared::wire::httpsig::{
 use crate::app::AppState;
 use crate::gates::organizer_key;
 use crate::http::error::ApiError;
-use crate::http::extract::unreadable;
+use crate::http::extract::ApiBytes;
 use crate::store::devices::{self, Device};
 use crate::store::directory;
 
@@ -76,7 +76,7 @@ impl FromRequest<AppState> for SignedDevice {
         let device = device.filter(|d| d.number > 0).ok_or_else(unknown_device)?;
 
         let whole = Request::from_parts(parts.clone(), body);
-        let body = Bytes::from_request(whole, app).await.map_err(unreadable)?;
+        let ApiBytes(body) = ApiBytes::from_request(whole, app).await?;
         let signed = RequestParts {
             method: parts.method.as_str(),
             path: parts.uri.path(),

@@ -1,6 +1,5 @@
 //! `POST /gates/enroll`: a machine commits to a key, reveals it, and asks until the organizer confirms.
 
-use axum::body::Bytes;
 use axum::extract::State;
 use ed25519_dalek::Signature;
 use shared::bytes::{Hash32, Nonce16, Nonce32, PublicKey, Signature64};
@@ -18,6 +17,7 @@ use crate::domain::device::{
     Attempt, Commit, CommitRefusal, Poll, Revealed, SLOT_TTL, SecretKind, Slot, SlotState,
 };
 use crate::http::error::ApiError;
+use crate::http::extract::ApiBytes;
 use crate::store::devices::{self, SlotKey};
 use crate::store::{Tx, directory, manifests};
 
@@ -31,7 +31,7 @@ use crate::store::{Tx, directory, manifests};
         (status = 410, body = crate::http::Problem, description = "`invitation_expired`, `enrolment_over`")))]
 pub(super) async fn enroll(
     State(app): State<AppState>,
-    body: Bytes,
+    ApiBytes(body): ApiBytes,
 ) -> Result<CborBody<EnrollAnswer>, ApiError> {
     let request: EnrollRequest = parse_cbor(&body, ENROLL_LIMIT)?;
     match request {

@@ -3,6 +3,8 @@
 mod complete;
 mod examples;
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
@@ -104,6 +106,7 @@ fn completed(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi
 /// `/openapi.json` and `/docs`.
 pub(super) fn routes(document: utoipa::openapi::OpenApi) -> Router<AppState> {
     let json = Bytes::from(completed(document).to_json().expect("the document is plain data"));
+    let tag: Arc<str> = caching::tag_of(&json).into();
     let docs: Router<AppState> =
         SwaggerUi::new("/docs").config(Config::from("/openapi.json").validator_url("none")).into();
     // The page runs the scripts and styles that we serve beside it, and asks this server.
@@ -113,10 +116,10 @@ pub(super) fn routes(document: utoipa::openapi::OpenApi) -> Router<AppState> {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
     let docs = docs.layer(header(header::CONTENT_SECURITY_POLICY, policy));
-    let json = Router::new().route("/openapi.json", get(serve_json).with_state(json));
+    let json = Router::new().route("/openapi.json", get(serve_json).with_state((json, tag)));
     json.merge(docs)
 }
 
-async fn serve_json(State(json): State<Bytes>, headers: HeaderMap) -> Response {
-    caching::public(&headers, json)
+async fn serve_json(State((json, tag)): State<(Bytes, Arc<str>)>, headers: HeaderMap) -> Response {
+    caching::tagged(&headers, json, &tag)
 }

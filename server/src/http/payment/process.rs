@@ -1,6 +1,5 @@
 //! `POST /payment/process`
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -13,7 +12,7 @@ use crate::app::AppState;
 use crate::http::auth::Caller;
 use crate::http::booking_view::{BookingJson, Relation, actor, booking_json, booking_of};
 use crate::http::error::{ApiError, Problem};
-use crate::http::extract::{parse_json, require_json};
+use crate::http::extract::{ApiBytes, parse_json, require_json};
 use crate::http::once::{Answer, Scope, Turn, once};
 use crate::http::tickets::{PaymentWish, check_payment, refuse_unpaid};
 use crate::selling::pay::{self, Settled};
@@ -55,7 +54,7 @@ pub(super) async fn process(
     State(app): State<AppState>,
     caller: Caller,
     headers: HeaderMap,
-    body: Bytes,
+    ApiBytes(body): ApiBytes,
 ) -> Result<Response, ApiError> {
     require_json(&headers)?;
     let request: ProcessRequest = parse_json(&body)?;

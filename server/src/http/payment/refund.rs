@@ -1,6 +1,5 @@
 //! `POST /payment/refund`
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -13,7 +12,7 @@ use crate::domain::booking::BookingStatus;
 use crate::http::auth::Caller;
 use crate::http::booking_view::{BookingJson, Relation, actor, booking_json, booking_of};
 use crate::http::error::{ApiError, Problem};
-use crate::http::extract::{parse_json, require_json};
+use crate::http::extract::{ApiBytes, parse_json, require_json};
 use crate::http::once::{Answer, Scope, Turn, once};
 use crate::selling::refund::{self, Refunded};
 use crate::store::booking::Booking;
@@ -53,7 +52,7 @@ pub(super) async fn refund(
     State(app): State<AppState>,
     caller: Caller,
     headers: HeaderMap,
-    body: Bytes,
+    ApiBytes(body): ApiBytes,
 ) -> Result<Response, ApiError> {
     require_json(&headers)?;
     let request: RefundRequest = parse_json(&body)?;

@@ -1,6 +1,5 @@
 //! `POST /tickets/purchase`
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -17,7 +16,7 @@ use crate::domain::ticket::code_text;
 use crate::http::auth::Caller;
 use crate::http::booking_view::{BookingJson, ItemJson, TicketJson, actor, booking_json, booking_secret};
 use crate::http::error::{ApiError, FieldError, Problem};
-use crate::http::extract::{parse_json, require_json};
+use crate::http::extract::{ApiBytes, parse_json, require_json};
 use crate::http::fields::money;
 use crate::http::once::{Answer, Scope, Turn, once};
 use crate::selling::issue::IssuedTicket;
@@ -93,7 +92,7 @@ pub(super) async fn purchase(
     State(app): State<AppState>,
     caller: Caller,
     headers: HeaderMap,
-    body: Bytes,
+    ApiBytes(body): ApiBytes,
 ) -> Result<Response, ApiError> {
     require_json(&headers)?;
     let request: PurchaseRequest = parse_json(&body)?;
