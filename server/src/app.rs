@@ -8,6 +8,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::adapters::mail::Outgoing;
 use crate::auth::supabase::Supabase;
@@ -57,6 +58,8 @@ pub struct App {
     pub mail_status: StatusSince,
     pub metrics: Metrics,
     pub limits: Limits,
+    /// Work whose request was answered before it: `wait` waits until there is none.
+    pub background: TaskTracker,
     /// Cancelled when the server stops: long polls and streams end, jobs finish their step.
     pub stopping: CancellationToken,
     /// Places for requests at work.
@@ -77,6 +80,9 @@ impl AppState {
         let issuer = format!("{}/auth/v1", config.origin());
         let tokens = AccessTokens::load(&db, &master_key, Arc::clone(&clock), &rng, issuer).await?;
         let arrivals = Arc::new(Arrivals::new(&config.http));
+        let background = TaskTracker::new();
+        // It takes tasks all the same; only `wait` wants it closed.
+        background.close();
         let in_flight = Arc::new(Semaphore::new(config.http.max_in_flight));
         Ok(Self(Arc::new(App {
             news: News::default(),
@@ -88,6 +94,7 @@ impl AppState {
             mail_status: StatusSince::default(),
             metrics: Metrics::default(),
             limits: Limits::default(),
+            background,
             stopping: CancellationToken::new(),
             selling: Selling::new(&config.gateway, &master_key),
             mail: Outgoing::new(&config)?,

@@ -73,6 +73,8 @@ pub struct AuthConfig {
     pub signups_per_minute: u32,
     /// Mails that may be asked for, for each address written to; ten times as many for each client.
     pub mails_per_hour: u32,
+    /// Codes that mails may carry in 24 hours, for each address written to: each may be guessed five times.
+    pub mail_codes_per_day: u32,
     /// How long a mail's link and code are good.
     pub otp_minutes: u32,
     /// Origins besides our own that mails' links may lead back to.
@@ -257,6 +259,8 @@ static SETTINGS: &[Setting] = settings! {
         => |c, v| { put(&mut c.auth.signups_per_minute, v, "a number")?; within(c.auth.signups_per_minute, 1, 1_000) };
     "auth.mails_per_hour" = "10", "mails that may be asked for, for each address; ten times as many for each client; thirty times with dev"
         => |c, v| { put(&mut c.auth.mails_per_hour, v, "a number")?; within(c.auth.mails_per_hour, 1, 10_000) };
+    "auth.mail_codes_per_day" = "20", "codes to type that mails carry within 24 hours, for each address; then links alone; thirty times with dev"
+        => |c, v| { put(&mut c.auth.mail_codes_per_day, v, "a number")?; within(c.auth.mail_codes_per_day, 1, 1_000) };
     "auth.otp_minutes" = "60", "how long a mail's link and code are good"
         => |c, v| { put(&mut c.auth.otp_minutes, v, "a number of minutes")?; within(c.auth.otp_minutes, 1, 1_440) };
     "auth.redirect_urls" = "", "origins besides public_url that mails' links may lead back to, with commas; with dev also any on this machine"
@@ -486,6 +490,7 @@ impl Config {
                 logins_per_minute: 0,
                 signups_per_minute: 0,
                 mails_per_hour: 0,
+                mail_codes_per_day: 0,
                 otp_minutes: 0,
                 redirect_urls: Vec::new(),
                 refresh_grace: Duration::ZERO,

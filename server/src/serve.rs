@@ -180,6 +180,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     if !server.await? {
         tracing::warn!("some requests took longer than the shutdown timeout and were cut off");
     }
+    if tokio::time::timeout(Duration::from_secs(10), app.background.wait()).await.is_err() {
+        tracing::warn!("some mails that were asked for were not written");
+    }
     if !jobs.finish(Duration::from_secs(10)).await {
         tracing::warn!("some jobs did not finish their step and will repeat it");
     }

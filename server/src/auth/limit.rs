@@ -1,13 +1,15 @@
-//! Limits on attempts: so many within a window, for each account and each client address.
+//! Limits on attempts: so many within a window, for each account and each client address ([`Limit`]); so many a day,
+//! whatever happens to the server meanwhile ([`Daily`]).
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::clock::Clock;
-use crate::store::{Db, Tx, limits};
+use crate::store::{Db, Tx, daily, limits};
 
 /// So many attempts within a window.
 #[derive(Debug, Clone, Copy)]
@@ -66,13 +68,11 @@ impl Limit {
         clock: &dyn Clock,
         whom: &[Whom<'_>],
     ) -> Result<Counted, Refused> {
-        // As the database keeps it, so that the attempt is found again.
-        let now = clock.now();
-        let at = now.replace_nanosecond(now.microsecond() * 1_000).unwrap_or(now);
+        let at = as_kept(clock.now());
         let window = time::Duration::new(self.window.as_secs().cast_signed(), 0);
         let mut counted = Counted { keys: Vec::with_capacity(whom.len()), at };
         for one in whom {
-            let key = self.key(*one);
+            let key = key(self.name, *one);
             if let Some(wait) = limits::attempt(tx, &key, self.max, window, at).await? {
                 return Err(Refused::TooMany { retry_after: wait.unsigned_abs() });
             }
@@ -80,23 +80,89 @@ impl Limit {
         }
         Ok(counted)
     }
+}
 
-    fn key(self, whom: Whom<'_>) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        hash.update(b"hvflvspot/rate-limit/v1\0");
-        hash.update(self.name.as_bytes());
-        match whom {
-            Whom::Account(email) => {
-                hash.update(b"\0account\0");
-                hash.update(email.to_lowercase().as_bytes());
+/// So many within any 24 hours, counted for one account, address or organizer, by whatever names it.
+#[derive(Debug, Clone, Copy)]
+pub struct Daily {
+    /// What is limited; part of the key.
+    pub name: &'static str,
+    pub max: u32,
+}
+
+/// An attempt of the day.
+#[derive(Debug, Clone, Copy)]
+pub struct OfToday {
+    key: [u8; 32],
+    at: OffsetDateTime,
+    /// There is no other after it.
+    pub last: bool,
+}
+
+impl Daily {
+    /// Counts an attempt if there is room. In the caller's transaction.
+    pub async fn attempt(
+        self,
+        conn: &mut PgConnection,
+        clock: &dyn Clock,
+        whom: &str,
+    ) -> Result<OfToday, Refused> {
+        let (key, at) = (key(self.name, Whom::Account(whom)), as_kept(clock.now()));
+        match daily::attempt(conn, &key, self.max, at).await? {
+            daily::Outcome::Counted(nth) => {
+                Ok(OfToday { key, at, last: i64::from(nth) >= i64::from(self.max) })
             }
-            Whom::Client(addr) => {
-                hash.update(b"\0client\0");
-                hash.update(network(addr));
-            }
+            daily::Outcome::Full(wait) => Err(Refused::TooMany { retry_after: wait.unsigned_abs() }),
         }
-        hash.finalize().into()
     }
+
+    /// Whether this is the first within 24 hours; counts it then.
+    pub async fn first(
+        name: &'static str,
+        conn: &mut PgConnection,
+        clock: &dyn Clock,
+        whom: &str,
+    ) -> Result<bool, sqlx::Error> {
+        match (Self { name, max: 1 }).attempt(conn, clock, whom).await {
+            Ok(_) => Ok(true),
+            Err(Refused::TooMany { .. }) => Ok(false),
+            Err(Refused::Database(e)) => Err(e),
+        }
+    }
+
+    /// Begins anew.
+    pub async fn forget(self, conn: &mut PgConnection, whom: &str) -> Result<(), sqlx::Error> {
+        daily::forget(conn, &key(self.name, Whom::Account(whom))).await
+    }
+}
+
+impl OfToday {
+    /// It was none after all.
+    pub async fn take_back(self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+        daily::take_back(conn, &self.key, self.at).await
+    }
+}
+
+/// As the database keeps it, so that the attempt is found again.
+fn as_kept(at: OffsetDateTime) -> OffsetDateTime {
+    at.replace_nanosecond(at.microsecond() * 1_000).unwrap_or(at)
+}
+
+fn key(name: &str, whom: Whom<'_>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(b"hvflvspot/rate-limit/v1\0");
+    hash.update(name.as_bytes());
+    match whom {
+        Whom::Account(email) => {
+            hash.update(b"\0account\0");
+            hash.update(email.to_lowercase().as_bytes());
+        }
+        Whom::Client(addr) => {
+            hash.update(b"\0client\0");
+            hash.update(network(addr));
+        }
+    }
+    hash.finalize().into()
 }
 
 impl Counted {
@@ -123,17 +189,14 @@ mod tests {
 
     #[test]
     fn accounts_count_in_any_case_and_ipv6_by_network() {
-        let limit = Limit::per_minute("login", 5);
-        let key = |text: &str| limit.key(Whom::Client(text.parse().unwrap()));
-        assert_eq!(limit.key(Whom::Account("A@b.de")), limit.key(Whom::Account("a@B.de")));
-        assert_ne!(limit.key(Whom::Account("a@b.de")), limit.key(Whom::Account("c@b.de")));
+        let of = |email: &'static str| super::key("login", Whom::Account(email));
+        let key = |text: &str| super::key("login", Whom::Client(text.parse().unwrap()));
+        assert_eq!(of("A@b.de"), of("a@B.de"));
+        assert_ne!(of("a@b.de"), of("c@b.de"));
         assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:2"));
         assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
         assert_eq!(key("::ffff:10.0.0.1"), key("10.0.0.1"));
         assert_ne!(key("10.0.0.1"), key("10.0.0.2"));
-        assert_ne!(
-            key("10.0.0.1"),
-            Limit::per_minute("signup", 5).key(Whom::Client("10.0.0.1".parse().unwrap()))
-        );
+        assert_ne!(key("10.0.0.1"), super::key("signup", Whom::Client("10.0.0.1".parse().unwrap())));
     }
 }

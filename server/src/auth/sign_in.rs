@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use ring::hmac;
 
-use super::limit::{Counted, Limit, Refused, Whom, network};
+use super::limit::{Limit, Refused, Whom, network};
 use super::password::HashError;
 use crate::app::App;
 use crate::domain::account::{Email, Password};
 use crate::keys::MasterKey;
+use crate::store::Tx;
 use crate::store::users::{self, User};
 
 /// Why a password does not sign anybody in.
@@ -26,20 +27,20 @@ pub enum SignInError {
     Database(#[from] sqlx::Error),
 }
 
-/// The account of an address and a password, after as much time for an unknown address as for a wrong
-/// password. The attempts counted are the client's first; they share their limit with every other sign-in.
+/// The account of an address and a password, after as much time for an unknown address as for a wrong password, and its
+/// transaction, in which the sign-in is noted: the caller opens a session there and commits. However it is asked for, a
+/// sign-in has one limit.
 pub async fn by_password(
     app: &App,
     client: IpAddr,
     email: &str,
     password: &Password,
-) -> Result<(User, Counted), SignInError> {
+) -> Result<(Tx, User), SignInError> {
     let whom = [Whom::Client(client), Whom::Account(email.trim())];
-    let limit = Limit::per_minute("login", app.config.auth.logins_per_minute);
     // What cannot be an address has no account. It is looked for all the same, to take as long.
     let email = Email::parse(email).map_or_else(|_| String::new(), |email| email.as_str().to_owned());
     let mut tx = app.db.platform().await?;
-    let counted = limit.attempt_in(&mut tx, &*app.clock, &whom).await?;
+    let counted = limit(app).attempt_in(&mut tx, &*app.clock, &whom).await?;
     let user = users::by_email(&mut tx, &email).await?;
     tx.commit().await?;
     // No connection is held while the password waits in line.
@@ -51,7 +52,27 @@ pub async fn by_password(
     if user.email_confirmed_at.is_none() {
         return Err(SignInError::Unconfirmed);
     }
-    Ok((user, counted))
+    let mut tx = app.db.user(user.id).await?;
+    let user = users::signed_in(&mut tx, user.id, &user.secret, app.clock.now()).await?;
+    // Many people share an address; only wrong passwords count against it. The account's own count stays.
+    counted.take_back(&mut tx, 0).await?;
+    Ok((tx, user.ok_or(SignInError::Wrong)?))
+}
+
+/// Whether whoever holds a session of `user` knows the password. Counts as an attempt to sign in.
+pub async fn knows_password(
+    app: &App,
+    client: IpAddr,
+    user: &User,
+    password: &Password,
+) -> Result<bool, SignInError> {
+    let whom = [Whom::Client(client), Whom::Account(&user.email)];
+    limit(app).attempt(&app.db, &*app.clock, &whom).await?;
+    Ok(app.passwords.verify(password, user.secret.0.as_deref()).await?)
+}
+
+fn limit(app: &App) -> Limit {
+    Limit::per_minute("login", app.config.auth.logins_per_minute)
 }
 
 /// A place from which an account signs in: browser and network, as a hash that only this server can make.

@@ -54,6 +54,7 @@ struct Deleted {
     delete, path = "/auth/account", operation_id = "delete_account", tag = "accounts", request_body = DeleteAccount, security(("session" = []), ("bearer" = [])),
     responses(
         (status = 200, body = Deleted), (status = 401, body = Problem),
+        (status = 403, description = "`insufficient_aal`: show the second factor first, POST /auth/totp/verify", body = Problem),
         (status = 409, description = "`last_owner`: `organizers` names where", body = Problem),
         (status = 422, description = "`reauthentication_needed`, `invalid_fields`", body = Problem),
         (status = 429, description = "`rate_limited`, with Retry-After", body = Problem),

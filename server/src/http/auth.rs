@@ -313,6 +313,14 @@ pub async fn lacks_second_factor(app: &App, user: &User) -> Result<bool, sqlx::E
     Ok(on)
 }
 
+/// For what changes the account itself, where it has a second factor.
+pub fn insufficient_aal() -> ApiError {
+    ApiError::forbidden_code(
+        "insufficient_aal",
+        "show the second factor of your account first: POST /auth/totp/verify",
+    )
+}
+
 /// Who it is, whatever it may do.
 async fn identify(parts: &Parts, app: &AppState) -> Result<Caller, ApiError> {
     let bearer = header_text(&parts.headers, &AUTHORIZATION)?;

@@ -30,6 +30,7 @@ pub mod health;
 pub mod limits;
 pub mod metrics;
 pub mod network;
+mod notice;
 pub mod once;
 pub mod openapi;
 pub mod organizer;

@@ -13,19 +13,18 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::auth::{Caller, User};
+use super::auth::{Caller, User, insufficient_aal};
 use super::cookie::{self, CookieText};
 use super::edge::Client;
 use super::error::{ApiError, Problem};
 use super::extract::{ApiBytes, ApiPath, ApiQuery, parse_json, require_json};
+use super::notice;
 use super::page::{Page, PageQuery};
 use crate::app::{App, AppState};
-use crate::auth::limit::{Limit, Whom};
 use crate::auth::sign_in::{self, SignInError};
 use crate::domain::access::Aal;
 use crate::domain::account::{Password, PlatformRole, RECENT, SESSION_MAX};
 use crate::store::cookie::{self as rows, NewCookieSession};
-use crate::store::outbox::{self, NewMail};
 use crate::store::sessions::{self, Ending};
 use crate::store::{Tx, totp, users};
 
@@ -140,13 +139,7 @@ async fn open(
         _ => {
             require_json(&headers)?;
             let login: Login = parse_json(&body)?;
-            let (user, counted) =
-                sign_in::by_password(&app, client.addr, &login.email, &login.password).await?;
-            let mut tx = app.db.user(user.id).await?;
-            let user =
-                users::signed_in(&mut tx, user.id, &user.secret, now).await?.ok_or(SignInError::Wrong)?;
-            // Many people share an address; only wrong passwords count against it.
-            counted.take_back(&mut tx, 0).await?;
+            let (tx, user) = sign_in::by_password(&app, client.addr, &login.email, &login.password).await?;
             (tx, NewCookieSession { user_id: user.id, ..new }, user)
         }
     };
@@ -283,26 +276,19 @@ pub(super) async fn note_place(
     if !rows::is_new_place(tx, user.id, &place, now).await? {
         return Ok(());
     }
-    let mail = NewMail {
-        id: app.rng.uuid(&*app.clock),
-        kind: "auth.new_login",
-        recipient: &user.email,
-        organizer_id: None,
-        language: "en",
-        facts: &json!({
-            "at": now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).map_err(ApiError::internal)?,
-            "client": user_agent,
-            "address": client.addr,
-        }),
-        sealed_facts: None,
-        expires_at: Some(now + Duration::days(2)),
-    };
-    outbox::enqueue(tx, &mail, now).await?;
+    let facts = json!({
+        "at": now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).map_err(ApiError::internal)?,
+        "client": user_agent,
+        "address": client.addr,
+    });
+    let expires_at = Some(now + Duration::days(2));
+    notice::send(app, tx, ("auth.new_login", &facts), &user.email, expires_at, now).await?;
     Ok(())
 }
 
 /// Somebody holding a session, perhaps a stolen one, must not take the account over or away: the password is
-/// told once more, or the session has shown two factors. An account without a password shows a young session.
+/// told once more, or the session has shown two factors. An account without a password shows a young session; one with
+/// a second factor must have shown it.
 pub(super) async fn prove(
     app: &App,
     client: Client,
@@ -311,25 +297,23 @@ pub(super) async fn prove(
 ) -> Result<users::User, ApiError> {
     let mut tx = app.db.user(caller.user_id).await?;
     let found = users::in_session(&mut tx, caller.user_id, caller.session_id, app.clock.now()).await?;
+    let two_factors = totp::is_on(&mut tx, caller.user_id).await?;
     tx.commit().await?;
     let (user, session) = found.ok_or_else(session_ended)?;
-    let stored = user.secret.0.as_deref();
-    let young = stored.is_none() && app.clock.now() - session.created_at < RECENT;
+    if two_factors && caller.aal < Aal::Aal2 {
+        return Err(insufficient_aal());
+    }
+    let young = user.secret.0.is_none() && app.clock.now() - session.created_at < RECENT;
     match password {
         _ if caller.aal == Aal::Aal2 || young => Ok(user),
         None => Err(ApiError::unprocessable(
             "reauthentication_needed",
             "send the password, or show the second factor first",
         )),
-        Some(password) => {
-            let whom = [Whom::Client(client.addr), Whom::Account(&user.email)];
-            let limit = Limit::per_minute("login", app.config.auth.logins_per_minute);
-            limit.attempt(&app.db, &*app.clock, &whom).await?;
-            match app.passwords.verify(password, stored).await? {
-                true => Ok(user),
-                false => Err(ApiError::invalid_field("password", "wrong", "the password is wrong")),
-            }
-        }
+        Some(password) => match sign_in::knows_password(app, client.addr, &user, password).await? {
+            true => Ok(user),
+            false => Err(ApiError::invalid_field("password", "wrong", "the password is wrong")),
+        },
     }
 }
 
@@ -338,7 +322,7 @@ pub(super) fn user_agent(headers: &HeaderMap) -> Option<&str> {
     text.get(..text.len().min(400))
 }
 
-fn session_ended() -> ApiError {
+pub(super) fn session_ended() -> ApiError {
     ApiError::unauthorized("session_ended", "the session has ended, sign in again")
 }
 

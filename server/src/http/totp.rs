@@ -6,25 +6,30 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::auth::{Caller, User};
+use super::auth::{Caller, User, insufficient_aal};
 use super::cookie::{self, CookieText};
 use super::edge::Client;
 use super::error::{ApiError, Problem};
 use super::extract::ApiJson;
-use super::session::prove;
+use super::notice;
+use super::session::{prove, session_ended};
 use crate::app::{App, AppState};
 use crate::auth::access_token::{self, Subject};
-use crate::auth::limit::{Limit, Whom};
+use crate::auth::limit::{Daily, Limit, Refused, Whom};
 use crate::auth::totp::{RECOVERY_CODES, Secret, recovery_code, recovery_hash};
 use crate::domain::access::Aal;
-use crate::domain::account::Password;
+use crate::domain::account::{Password, SessionMethod};
 use crate::store::{Tx, cookie as cookies, totp, users};
+
+/// Then codes of the app are refused: twenty of a million, three of which are good at a time.
+const WRONG_CODES_PER_DAY: u32 = 20;
 
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(begin, remove)).routes(routes!(confirm)).routes(routes!(verify))
@@ -84,6 +89,7 @@ struct Raised {
     post, path = "/auth/totp", operation_id = "begin_totp", tag = "accounts", request_body = BeginTotp, security(("session" = []), ("bearer" = [])),
     responses(
         (status = 200, body = TotpSecret), (status = 401, body = Problem),
+        (status = 403, description = "`insufficient_aal`: there is a second factor, which the session has not shown", body = Problem),
         (status = 409, description = "`totp_enabled`", body = Problem),
         (status = 422, description = "`reauthentication_needed`, `invalid_fields`", body = Problem),
         (status = 429, description = "`rate_limited`, with Retry-After", body = Problem),
@@ -138,19 +144,23 @@ async fn confirm(
     if !totp::confirm(&mut tx, caller.user_id, step, &hashes, now).await? {
         return Err(not_begun());
     }
+    let user = users::by_id(&mut tx, caller.user_id).await?.ok_or_else(session_ended)?;
+    notice::send(&app, &mut tx, ("auth.totp_on", &json!({})), &user.email, None, now).await?;
     raise(&app, tx, caller, &headers, codes, now).await
 }
 
 /// Shows the second factor: a code of the app, or one of the recovery codes. The session is then of level `aal2`.
 ///
-/// A code is good for its half minute, and once.
+/// A code is good for its half minute, and once. After twenty wrong ones within 24 hours codes of the app are refused
+/// (`second_factor_locked`) until the day has passed; a recovery code opens at once, and so does a code of the app in a
+/// session that began by a mail instead of the password: guesses are counted for either by itself.
 #[utoipa::path(
     post, path = "/auth/totp/verify", operation_id = "verify_totp", tag = "accounts", request_body = ShowTotp, security(("session" = []), ("bearer" = [])),
     responses(
         (status = 200, body = Raised), (status = 401, body = Problem),
         (status = 409, description = "`totp_not_enabled`", body = Problem),
         (status = 422, description = "`wrong_code`, `invalid_fields`", body = Problem),
-        (status = 429, description = "`rate_limited`, with Retry-After", body = Problem),
+        (status = 429, description = "`rate_limited`, `second_factor_locked`, with Retry-After", body = Problem),
     ),
 )]
 async fn verify(
@@ -171,6 +181,18 @@ async fn verify(
     let factor = totp::find(&mut tx, user_id).await?.filter(|f| f.confirmed_at.is_some());
     let factor =
         factor.ok_or_else(|| ApiError::conflict("totp_not_enabled", "the account has no second factor"))?;
+    let found = users::in_session(&mut tx, user_id, caller.session_id, now).await?;
+    let (user, session) = found.ok_or_else(session_ended)?;
+    // Counted before anybody looks at the code, so that no race gives a guess more.
+    let guess = match guesses(session.method).attempt(&mut tx, &*app.clock, &user_id.to_string()).await {
+        Ok(guess) => Some(guess),
+        Err(Refused::Database(e)) => return Err(e.into()),
+        // Nobody guesses eighty bits: the way out stays open.
+        Err(Refused::TooMany { .. }) if body.recovery_code.is_some() => None,
+        Err(Refused::TooMany { retry_after }) => return Err(locked(retry_after)),
+    };
+    tx.commit().await?;
+    let mut tx = app.db.user(user_id).await?;
     let good = match (&body.code, &body.recovery_code) {
         (Some(code), _) => match opened(&app, user_id, &factor.sealed)?.step_of(code, now) {
             Some(step) => totp::use_step(&mut tx, user_id, step).await?,
@@ -182,7 +204,15 @@ async fn verify(
         (None, None) => false,
     };
     if !good {
+        if guess.is_some_and(|guess| guess.last) {
+            tell_of_lock(&app, &mut tx, &user, now).await?;
+            tx.commit().await?;
+        }
         return Err(wrong_code());
+    }
+    match guess {
+        Some(guess) if body.code.is_some() => guess.take_back(&mut tx).await?,
+        _ => forget_guesses(&mut tx, user_id).await?,
     }
     raise(&app, tx, caller, &headers, Vec::new(), now).await
 }
@@ -192,7 +222,7 @@ async fn verify(
     delete, path = "/auth/totp", operation_id = "remove_totp", tag = "accounts", security(("session" = []), ("bearer" = [])),
     responses(
         (status = 204), (status = 401, body = Problem), (status = 409, description = "`totp_not_enabled`", body = Problem),
-        (status = 422, description = "`reauthentication_needed`: show the second factor first", body = Problem),
+        (status = 403, description = "`insufficient_aal`: show the second factor first, POST /auth/totp/verify", body = Problem),
     ),
 )]
 async fn remove(State(app): State<AppState>, caller: Caller) -> Result<StatusCode, ApiError> {
@@ -200,22 +230,60 @@ async fn remove(State(app): State<AppState>, caller: Caller) -> Result<StatusCod
     let now = app.clock.now();
     let mut tx = app.db.user(caller.user_id).await?;
     // A token outlives its session by up to an hour: what it could do then is not this.
-    if caller.session_id.is_nil()
-        || users::in_session(&mut tx, caller.user_id, caller.session_id, now).await?.is_none()
-    {
-        return Err(ApiError::unauthorized("session_ended", "the session has ended, sign in again"));
+    let found = users::in_session(&mut tx, caller.user_id, caller.session_id, now).await?;
+    let (user, _) = found.ok_or_else(session_ended)?;
+    let on = totp::is_on(&mut tx, user.id).await?;
+    if on && caller.aal < Aal::Aal2 {
+        return Err(insufficient_aal());
     }
-    if totp::is_on(&mut tx, caller.user_id).await? && caller.aal < Aal::Aal2 {
-        return Err(ApiError::unprocessable(
-            "reauthentication_needed",
-            "show the second factor first: POST /auth/totp/verify",
-        ));
-    }
-    if !totp::remove(&mut tx, caller.user_id).await? {
+    if !totp::remove(&mut tx, user.id).await? {
         return Err(ApiError::conflict("totp_not_enabled", "the account has no second factor"));
+    }
+    if on {
+        notice::send(&app, &mut tx, ("auth.totp_off", &json!({})), &user.email, None, now).await?;
     }
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Wrong codes of 24 hours. Whoever guesses knows the password, or reads the mails: the owner comes in by the other way.
+fn guesses(method: SessionMethod) -> Daily {
+    let name = match method {
+        SessionMethod::Password => "totp_after_password",
+        SessionMethod::Otp | SessionMethod::Recovery => "totp_after_mail",
+    };
+    Daily { name, max: WRONG_CODES_PER_DAY }
+}
+
+/// The account's owner was here: what was guessed before is over.
+pub(super) async fn forget_guesses(conn: &mut sqlx::PgConnection, user_id: Uuid) -> Result<(), sqlx::Error> {
+    for method in [SessionMethod::Password, SessionMethod::Otp] {
+        guesses(method).forget(conn, &user_id.to_string()).await?;
+    }
+    Ok(())
+}
+
+fn locked(retry_after: std::time::Duration) -> ApiError {
+    ApiError::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "second_factor_locked",
+        "too many wrong codes today: use a recovery code, or sign in by a mail and show the code there",
+    )
+    .with_retry_after(retry_after)
+}
+
+/// Once a day.
+async fn tell_of_lock(
+    app: &App,
+    tx: &mut Tx,
+    user: &users::User,
+    now: OffsetDateTime,
+) -> Result<(), ApiError> {
+    if Daily::first("totp_locked_notice", tx, &*app.clock, &user.id.to_string()).await? {
+        let facts = json!({ "tries": WRONG_CODES_PER_DAY });
+        notice::send(app, tx, ("auth.totp_locked", &facts), &user.email, None, now).await?;
+    }
+    Ok(())
 }
 
 /// Five tries a minute, for each account and each address.
@@ -235,12 +303,11 @@ async fn raise(
     recovery_codes: Vec<String>,
     now: OffsetDateTime,
 ) -> Result<Response, ApiError> {
-    let ended = || ApiError::unauthorized("session_ended", "the session has ended, sign in again");
     if !totp::raise_session(&mut tx, caller.user_id, caller.session_id, now).await? {
-        return Err(ended());
+        return Err(session_ended());
     }
     let found = users::in_session(&mut tx, caller.user_id, caller.session_id, now).await?;
-    let (user, session) = found.ok_or_else(ended)?;
+    let (user, session) = found.ok_or_else(session_ended)?;
     let recovery_codes_left = totp::codes_left(&mut tx, user.id).await?;
     let mut raised =
         Raised { aal: Aal::Aal2, access_token: None, expires_in: None, recovery_codes, recovery_codes_left };

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod booking;
 pub mod change;
 pub mod cookie;
+pub mod daily;
 pub mod devices;
 pub mod directory;
 pub mod door;

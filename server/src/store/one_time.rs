@@ -28,6 +28,8 @@ pub struct Found {
     pub user_id: Uuid,
     pub purpose: String,
     pub email: String,
+    /// Tries of its code, the present one included.
+    pub tries: i16,
     pub code_hash: Option<Vec<u8>>,
     pub code_challenge: Option<String>,
     pub challenge_method: Option<String>,
@@ -77,7 +79,7 @@ pub async fn take(
         r#"
         delete from one_time_tokens
          where token_hash = $1 and purpose = any($2) and expires_at > $3
-        returning id, user_id, purpose, email::text as "email!", code_hash, code_challenge, challenge_method
+        returning id, user_id, purpose, email::text as "email!", tries, code_hash, code_challenge, challenge_method
         "#,
         &hash[..],
         &purposes,
@@ -108,7 +110,7 @@ pub async fn try_code(
             limit 4
               for update)
            and tries < $4
-        returning id, user_id, purpose, email::text as "email!", code_hash, code_challenge, challenge_method
+        returning id, user_id, purpose, email::text as "email!", tries, code_hash, code_challenge, challenge_method
         "#,
         email,
         &purposes,

@@ -17,6 +17,18 @@ pub async fn remove_ended_sessions(conn: &mut PgConnection, now: OffsetDateTime)
     Ok(done.rows_affected())
 }
 
+/// Removes up to 10,000 counts that nobody added to for a day. Returns how many.
+pub async fn remove_old_days(conn: &mut PgConnection, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "delete from daily_attempts where key in (
+           select key from daily_attempts where last_at < $1 order by last_at limit 10000 for update skip locked)",
+        now - Duration::DAY,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Removes up to 10,000 counts of attempts that nobody added to for an hour, the longest window of any
 /// limit. Returns how many.
 pub async fn remove_old_attempts(conn: &mut PgConnection, now: OffsetDateTime) -> Result<u64, sqlx::Error> {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::sessions::Session;
 use crate::domain::access::Aal;
 use crate::domain::account::{PlatformRole, SessionMethod};
+use crate::domain::one_time::Purpose;
 
 /// An account as stored.
 #[derive(Debug, Clone)]
@@ -208,16 +209,21 @@ pub async fn signed_in(
     Ok(row.map(User::from))
 }
 
-/// Notes a sign-in by a mail that went to `email`, which is confirmed now; `None` if the account's address is
-/// another one meanwhile. What was there before the address was confirmed is somebody else's perhaps: a password is
-/// dropped unless `keep_password`, ties to an identity provider always.
+/// Notes a sign-in by a mail that went to `email`, and what the mail proves: the address is confirmed, or the account's
+/// from now on (`Purpose::EmailChange`; a taken one violates `users_email`). `None` if the account's address is another
+/// one meanwhile.
+///
+/// What was there before the address was confirmed is somebody else's perhaps: ties to an identity provider are cut, and a
+/// password stays only if it is its own sign-up that is confirmed.
 pub async fn proved(
     conn: &mut PgConnection,
     id: Uuid,
     email: &str,
-    keep_password: bool,
+    purpose: Purpose,
     now: OffsetDateTime,
 ) -> Result<Option<User>, sqlx::Error> {
+    let new_address = purpose == Purpose::EmailChange;
+    let keeps_password = new_address || purpose == Purpose::Signup;
     let row = sqlx::query_as!(
         Row,
         r#"
@@ -226,42 +232,20 @@ pub async fn proved(
            where u.id = $1 and u.email = $2::text::citext and u.email_confirmed_at is null and i.user_id = u.id
         )
         update users
-           set password_hash = case when email_confirmed_at is null and not $3 then null else password_hash end,
-               updated_at = case when email_confirmed_at is null then $4 else updated_at end,
-               email_confirmed_at = coalesce(email_confirmed_at, $4),
+           set email = case when $5 then $2::text::citext else email end,
+               password_hash = case when email_confirmed_at is null and not $3 then null else password_hash end,
+               updated_at = case when email_confirmed_at is null or $5 then $4 else updated_at end,
+               email_confirmed_at = case when $5 then $4 else coalesce(email_confirmed_at, $4) end,
                last_sign_in_at = $4
-         where id = $1 and email = $2::text::citext
+         where id = $1 and ($5 or email = $2::text::citext)
         returning id, email::text as "email!", password_hash, email_confirmed_at, role, user_metadata,
                   created_at, updated_at, last_sign_in_at
         "#,
         id,
         email,
-        keep_password,
+        keeps_password,
         now,
-    )
-    .fetch_optional(conn)
-    .await?;
-    Ok(row.map(User::from))
-}
-
-/// Gives an account its new address, confirmed now. A taken one violates `users_email`.
-pub async fn confirm_new_email(
-    conn: &mut PgConnection,
-    id: Uuid,
-    email: &str,
-    now: OffsetDateTime,
-) -> Result<Option<User>, sqlx::Error> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"
-        update users set email = $2::text::citext, email_confirmed_at = $3, updated_at = $3, last_sign_in_at = $3
-         where id = $1
-        returning id, email::text as "email!", password_hash, email_confirmed_at, role, user_metadata,
-                  created_at, updated_at, last_sign_in_at
-        "#,
-        id,
-        email,
-        now,
+        new_address,
     )
     .fetch_optional(conn)
     .await?;

@@ -17,7 +17,7 @@ const PASSWORD: &str = "correct horse battery";
 const APP: &str = "https://app.example/welcome";
 
 /// A development server, for its mailbox, on which addresses must be confirmed all the same.
-async fn server() -> Result<(TestServer, TestClock)> {
+pub(super) async fn server() -> Result<(TestServer, TestClock)> {
     let clock = TestClock::at(OffsetDateTime::from_unix_timestamp(1_800_000_000)?);
     let server = TestServer::builder()
         .clock(&clock)
@@ -30,14 +30,16 @@ async fn server() -> Result<(TestServer, TestClock)> {
     Ok((server, clock))
 }
 
-struct Letter {
-    kind: String,
-    link: Url,
-    code: String,
+pub(super) struct Letter {
+    pub(super) kind: String,
+    pub(super) link: Url,
+    pub(super) code: String,
 }
 
 /// The newest mail to an address.
-async fn newest(server: &TestServer, to: &str) -> Result<Option<Letter>> {
+pub(super) async fn newest(server: &TestServer, to: &str) -> Result<Option<Letter>> {
+    // Mails on request are written after the answer.
+    server.app.background.wait().await;
     jobs::outbox::run(&server.app).await?;
     let mails = server.get(&format!("/dev/mailbox?recipient={to}")).await?.expect(200)?;
     let Some(mail) = mails.as_array().and_then(|m| m.first()).cloned() else { return Ok(None) };
@@ -51,22 +53,22 @@ async fn newest(server: &TestServer, to: &str) -> Result<Option<Letter>> {
     }))
 }
 
-async fn letter(server: &TestServer, to: &str) -> Result<Letter> {
+pub(super) async fn letter(server: &TestServer, to: &str) -> Result<Letter> {
     newest(server, to).await?.with_context(|| format!("no mail to {to}"))
 }
 
-fn param(url: &Url, name: &str) -> String {
+pub(super) fn param(url: &Url, name: &str) -> String {
     url.query_pairs().find(|(n, _)| n == name).map(|(_, v)| v.into_owned()).unwrap_or_default()
 }
 
-fn of_fragment(url: &Url, name: &str) -> String {
+pub(super) fn of_fragment(url: &Url, name: &str) -> String {
     let mut form = url.clone();
     form.set_query(url.fragment());
     param(&form, name)
 }
 
 /// Follows a link and says where it leads.
-async fn follow(server: &TestServer, link: &Url) -> Result<Url> {
+pub(super) async fn follow(server: &TestServer, link: &Url) -> Result<Url> {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
     let query = link.query().unwrap_or_default();
     let reply = send(client.get(format!("{}{}?{query}", server.url, link.path()))).await?;
@@ -74,25 +76,28 @@ async fn follow(server: &TestServer, link: &Url) -> Result<Url> {
     Ok(Url::parse(reply.header("location"))?)
 }
 
-async fn verify(server: &TestServer, kind: &str, email: &str, code: &str) -> Result<Reply> {
+pub(super) async fn verify(server: &TestServer, kind: &str, email: &str, code: &str) -> Result<Reply> {
     server.post("/auth/v1/verify", &json!({ "type": kind, "email": email, "token": code })).await
 }
 
-async fn ask(server: &TestServer, what: &str, body: &Value) -> Result<()> {
+pub(super) async fn ask(server: &TestServer, what: &str, body: &Value) -> Result<()> {
+    // Notices that wait go out first, so that the newest mail is the one asked for.
+    jobs::outbox::run(&server.app).await?;
     let reply = server.post(&format!("/auth/v1/{what}?redirect_to={APP}"), body).await?.expect(200)?;
     assert_eq!(reply, json!({}), "an answer tells nothing");
+    server.app.background.wait().await;
     Ok(())
 }
 
-fn refusal(reply: &Reply) -> (u16, String) {
+pub(super) fn refusal(reply: &Reply) -> (u16, String) {
     (reply.status.as_u16(), reply.body["error_code"].as_str().unwrap_or_default().to_owned())
 }
 
-fn expired() -> (u16, String) {
+pub(super) fn expired() -> (u16, String) {
     (403, "otp_expired".to_owned())
 }
 
-fn other(code: &str) -> String {
+pub(super) fn other(code: &str) -> String {
     let n: u32 = code.parse().unwrap_or_default();
     format!("{:06}", (n + 1) % 1_000_000)
 }

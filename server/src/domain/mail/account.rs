@@ -56,6 +56,33 @@ pub(super) fn compose(kind: &str, _language: &str, facts: &Facts<'_>) -> Result<
             ],
         }),
         "auth.new_login" => new_login(facts),
+        "auth.totp_on" => Ok(notice(
+            "Your account has a second factor now",
+            "From now on your account asks for a code of your authenticator app too. Keep the recovery codes where you \
+             find them without the app.",
+            "If it was not you: somebody else is in your account. Choose a new password at once and write to us.",
+        )),
+        "auth.totp_off" => Ok(notice(
+            "Your account's second factor was switched off",
+            "Your account no longer asks for a code of your authenticator app: its password, or a mail to this \
+             address, is enough.",
+            "If it was not you: choose a new password at once, which ends all other sign-ins.",
+        )),
+        "auth.totp_locked" => Ok(notice(
+            "Somebody guesses the codes of your second factor",
+            &format!(
+                "{} wrong codes were typed for your account within a day, by somebody who knows its password or reads \
+                 its mails. For that way of signing in, codes of your app are refused until a day has passed.",
+                facts.text("tries")?
+            ),
+            "If it was not you: sign in by a link to this address if you otherwise use the password, or the other way \
+             round, or use a recovery code; then choose a new password.",
+        )),
+        "auth.code_guessed" => Ok(notice(
+            "Wrong codes were typed for your account",
+            "A code that we sent you was typed wrong five times and no longer works. The link in the same mail still does.",
+            "If it was not you, somebody tried to guess it. You need do nothing: nobody got in.",
+        )),
         "auth.invitation" => Ok(Letter {
             subject: format!("Work with {}", facts.text("organizer")?),
             blocks: vec![
@@ -106,6 +133,10 @@ fn new_login(facts: &Facts<'_>) -> Result<Letter, ComposeError> {
             ),
         ],
     })
+}
+
+fn notice(subject: &str, what: &str, advice: &str) -> Letter {
+    Letter { subject: subject.to_owned(), blocks: vec![paragraph(what), small(advice)] }
 }
 
 fn validity(facts: &Facts<'_>) -> Block {

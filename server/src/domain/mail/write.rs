@@ -125,8 +125,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_letter_and_names_the_fact_that_it_lacks() {
-        let facts =
-            json!({ "link": "https://t.example", "code": "1", "new_email": "a@b.example", "at": "now" });
+        let facts = json!({ "link": "https://t.example", "code": "1", "new_email": "a@b.example", "at": "now", "tries": 20 });
         for kind in [
             "auth.confirm",
             "auth.magic_link",
@@ -136,6 +135,10 @@ mod tests {
             "auth.reauthentication",
             "auth.password_changed",
             "auth.new_login",
+            "auth.totp_on",
+            "auth.totp_off",
+            "auth.totp_locked",
+            "auth.code_guessed",
         ] {
             let letter = compose(kind, "de", facts.as_object().unwrap()).unwrap();
             assert!(!letter.subject.is_empty() && !letter.text().is_empty(), "{kind}");

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use super::super::error::ApiError;
 use crate::app::AppState;
 use crate::auth::{TokenError, verify_access_token};
+use crate::domain::access::Aal;
 use crate::store::sessions::Session;
 use crate::store::users::{self, User};
 
@@ -16,6 +17,8 @@ use crate::store::users::{self, User};
 pub(super) struct SignedIn {
     pub user: User,
     pub session: Session,
+    /// What the token says; the session may have risen since.
+    pub aal: Aal,
 }
 
 impl FromRequestParts<AppState> for SignedIn {
@@ -40,7 +43,7 @@ impl FromRequestParts<AppState> for SignedIn {
         let found = users::in_session(&mut tx, claims.sub, claims.session_id, app.clock.now()).await?;
         tx.commit().await?;
         match found {
-            Some((user, session)) => Ok(Self { user, session }),
+            Some((user, session)) => Ok(Self { user, session, aal: Aal::from_word(&claims.aal) }),
             None => Err(ApiError::unauthorized(
                 "session_not_found",
                 "Session from session_id claim in JWT does not exist",

@@ -8,17 +8,16 @@ use uuid::Uuid;
 
 use super::super::edge::Client;
 use super::super::error::ApiError;
+use super::super::notice::LANGUAGE;
 use super::bad_request;
 use crate::app::App;
-use crate::auth::limit::{Limit, Refused, Whom};
+use crate::auth::limit::{Daily, Limit, Refused, Whom};
 use crate::auth::one_time::{OneTime, code_hash, token_hash};
 use crate::domain::one_time::{Purpose, is_challenge, may_return_to};
 use crate::jobs::outbox::seal;
+use crate::store::Tx;
 use crate::store::one_time::{self, NewToken};
 use crate::store::outbox::{self, NewMail};
-
-/// There are templates in this language.
-const LANGUAGE: &str = "en";
 
 /// How a sign-in that begins with a mail goes on.
 #[derive(Debug, Default)]
@@ -57,19 +56,49 @@ impl Flow {
     }
 }
 
-/// Counts a mail to `email` on request of `client`, whether or not there is such an account.
-pub(super) async fn allow(app: &App, client: Client, email: &str) -> Result<(), ApiError> {
-    let hourly = app.config.auth.mails_per_hour.saturating_mul(if app.config.dev { 30 } else { 1 });
-    let limit = |max| Limit { name: "auth_mail", max, window: std::time::Duration::from_secs(3_600) };
+/// Counts a mail to `email` on request of `client`, whether or not there is such an account. False if it may carry its
+/// link alone: each code can be guessed five times, so there are only so many of them a day. The link cannot be guessed,
+/// so that whoever uses the day's codes up keeps nobody from signing in.
+pub(super) async fn allow(app: &App, client: Client, email: &str) -> Result<bool, ApiError> {
     let mut tx = app.db.platform().await?;
-    // Many people share an address of the network.
-    limit(hourly.saturating_mul(10))
-        .attempt_in(&mut tx, &*app.clock, &[Whom::Client(client.addr)])
-        .await
-        .map_err(too_many)?;
-    limit(hourly).attempt_in(&mut tx, &*app.clock, &[Whom::Account(email)]).await.map_err(too_many)?;
+    count_mail(app, &mut tx, client, email).await?;
+    let with_code = match codes(app, "mail_code").attempt(&mut tx, &*app.clock, email).await {
+        Ok(_) => true,
+        Err(Refused::TooMany { .. }) => false,
+        Err(Refused::Database(e)) => return Err(e.into()),
+    };
+    tx.commit().await?;
+    Ok(with_code)
+}
+
+/// The same for a mail that is nothing but its code. Counted by itself: nobody but the account's own sessions ask for it.
+pub(super) async fn allow_nonce(app: &App, client: Client, email: &str) -> Result<(), ApiError> {
+    let mut tx = app.db.platform().await?;
+    count_mail(app, &mut tx, client, email).await?;
+    codes(app, "nonce_code").attempt(&mut tx, &*app.clock, email).await.map_err(too_many)?;
     tx.commit().await?;
     Ok(())
+}
+
+async fn count_mail(app: &App, tx: &mut Tx, client: Client, email: &str) -> Result<(), ApiError> {
+    let hourly = app.config.auth.mails_per_hour.saturating_mul(in_development(app));
+    let limit = |max| Limit { name: "auth_mail", max, window: std::time::Duration::from_secs(3_600) };
+    // Many people share an address of the network.
+    limit(hourly.saturating_mul(10))
+        .attempt_in(tx, &*app.clock, &[Whom::Client(client.addr)])
+        .await
+        .map_err(too_many)?;
+    limit(hourly).attempt_in(tx, &*app.clock, &[Whom::Account(email)]).await.map_err(too_many)?;
+    Ok(())
+}
+
+fn codes(app: &App, name: &'static str) -> Daily {
+    Daily { name, max: app.config.auth.mail_codes_per_day.saturating_mul(in_development(app)) }
+}
+
+/// How much more is allowed where somebody tries things out.
+fn in_development(app: &App) -> u32 {
+    if app.config.dev { 30 } else { 1 }
 }
 
 fn too_many(refused: Refused) -> ApiError {
@@ -84,13 +113,14 @@ fn too_many(refused: Refused) -> ApiError {
     }
 }
 
-/// Makes a token of the account and puts its mail into the outbox, in the caller's transaction.
+/// Makes a token of the account and puts its mail into the outbox, in the caller's transaction; with a code to type or
+/// with its link alone, as [`allow`] says.
 pub(super) async fn send_token(
     app: &App,
     conn: &mut PgConnection,
     user_id: Uuid,
     purpose: Purpose,
-    to: &str,
+    (to, with_code): (&str, bool),
     flow: &Flow,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
@@ -98,13 +128,14 @@ pub(super) async fn send_token(
     let expires_at = now + Duration::minutes(minutes.into());
     let id = app.rng.uuid(&*app.clock);
     let secret = OneTime::new(&app.rng);
+    let code_hash = with_code.then(|| code_hash(&app.master_key, id, &secret.code));
     let token = NewToken {
         id,
         user_id,
         purpose,
         email: to,
         token_hash: &token_hash(&secret.token),
-        code_hash: Some(&code_hash(&app.master_key, id, &secret.code)),
+        code_hash: code_hash.as_ref(),
         challenge: flow.challenge.as_ref().map(|(text, method)| (text.as_str(), *method)),
         expires_at,
     };
@@ -118,7 +149,7 @@ pub(super) async fn send_token(
     };
     let facts = json!({
         "link": link(app, purpose, &secret.token, flow.redirect_to.as_deref()).as_str(),
-        "code": secret.code.as_str(),
+        "code": with_code.then_some(secret.code.as_str()),
     });
     let mail = app.rng.uuid(&*app.clock);
     let letter = NewMail {
@@ -130,28 +161,6 @@ pub(super) async fn send_token(
         facts: &json!({ "minutes": minutes }),
         sealed_facts: Some(&seal(app, mail, &facts)),
         expires_at: Some(expires_at),
-    };
-    outbox::enqueue(conn, &letter, now).await
-}
-
-/// Tells an account's owner of something.
-pub(super) async fn send_notice(
-    app: &App,
-    conn: &mut PgConnection,
-    kind: &str,
-    to: &str,
-    facts: &serde_json::Value,
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    let letter = NewMail {
-        id: app.rng.uuid(&*app.clock),
-        kind,
-        recipient: to,
-        organizer_id: None,
-        language: LANGUAGE,
-        facts,
-        sealed_facts: None,
-        expires_at: None,
     };
     outbox::enqueue(conn, &letter, now).await
 }

@@ -83,10 +83,6 @@ struct Credentials {
     data: Option<Map<String, Value>>,
 }
 
-fn logins(app: &App) -> Limit {
-    Limit::per_minute("login", app.config.auth.logins_per_minute)
-}
-
 fn signups(app: &App) -> Limit {
     let max = app.config.auth.signups_per_minute;
     Limit::per_minute("signup", if app.config.dev { max.saturating_mul(30) } else { max })

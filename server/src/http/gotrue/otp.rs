@@ -1,18 +1,24 @@
 //! Mails on request: to sign in, to choose a new password, to confirm. The answer is always the same, whether or
-//! not there is such an account.
+//! not there is such an account, and takes as long: it is given before anybody looks for the account.
+//!
+//! What is done before the answer is the same for every address: the request is read, and its mail is counted. Looking
+//! for the account, making one, its token and its mail happen in a task of the server's own (`App::background`), for
+//! which a server that stops waits. So neither the answer nor its time says whether anything was written. What is lost if
+//! the server dies in between is a mail, which its reader asks for again.
 
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tracing::Instrument as _;
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::edge::Client;
+use super::super::edge::{self, Client};
 use super::super::error::ApiError;
 use super::super::extract::{ApiJson, ApiQuery};
 use super::bearer::SignedIn;
 use super::letter::{self, Flow, send_token};
-use super::{GoTrueError, bad_request, invalid_email, metadata_or_database, new_metadata};
+use super::{GoTrueError, bad_request, invalid_email, new_metadata};
 use crate::app::{App, AppState};
 use crate::domain::account::{Email, PlatformRole};
 use crate::domain::one_time::Purpose;
@@ -59,11 +65,85 @@ pub(super) struct ResendRequest {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Nothing {}
 
-fn address(email: Option<&str>, phone: Option<&str>) -> Result<Email, ApiError> {
-    match (email, phone) {
-        (Some(email), _) => Email::parse(email).map_err(invalid_email),
-        (None, Some(_)) => Err(bad_request("phone_provider_disabled", "Phone numbers are not kept here")),
-        (None, None) => Err(bad_request("validation_failed", "An email address is required")),
+/// Which mail is asked for.
+#[derive(Debug)]
+enum Asked {
+    /// To sign in; with metadata for the account that is made where there is none.
+    MagicLink(Option<Value>),
+    Recovery,
+    /// The confirmation of a sign-up or of a new address once more.
+    Again(Purpose),
+}
+
+/// A request for a mail, as far as it can be judged without the account.
+struct Request {
+    asked: Asked,
+    email: Email,
+    flow: Flow,
+}
+
+impl Request {
+    fn new(
+        asked: Asked,
+        (email, phone): (Option<&str>, Option<&str>),
+        redirect: RedirectQuery,
+        (challenge, method): (Option<String>, Option<String>),
+    ) -> Result<Self, ApiError> {
+        let email = match (email, phone) {
+            (Some(email), _) => Email::parse(email).map_err(invalid_email)?,
+            (None, Some(_)) => {
+                return Err(bad_request("phone_provider_disabled", "Phone numbers are not kept here"));
+            }
+            (None, None) => return Err(bad_request("validation_failed", "An email address is required")),
+        };
+        let flow = Flow::new(redirect.redirect_to, challenge, method.as_deref())?;
+        Ok(Self { asked, email, flow })
+    }
+
+    /// Counts the mail and answers; the rest is done afterwards.
+    async fn answer(self, app: AppState, client: Client) -> Result<Json<Nothing>, ApiError> {
+        let with_code = letter::allow(&app, client, self.email.as_str()).await?;
+        let state = app.clone();
+        let work = async move {
+            if let Err(e) = self.write(&state, with_code).await {
+                tracing::error!("a mail that was asked for was not written: {e:#}");
+            }
+        };
+        app.background.spawn(edge::carried(work).in_current_span());
+        Ok(Json(Nothing {}))
+    }
+
+    async fn write(self, app: &App, with_code: bool) -> Result<(), sqlx::Error> {
+        let Self { asked, email, flow } = self;
+        let now = app.clock.now();
+        let mut tx = app.db.platform().await?;
+        let found = users::by_email(&mut tx, email.as_str()).await?;
+        let (user, purpose) = match (&asked, found) {
+            (Asked::MagicLink(Some(metadata)), None) => {
+                let new = NewUser {
+                    id: app.rng.uuid(&*app.clock),
+                    email: email.as_str(),
+                    password_hash: PasswordHash(None),
+                    confirmed: false,
+                    role: PlatformRole::User,
+                    user_metadata: metadata,
+                };
+                (users::insert(&mut tx, &new, now).await?, Purpose::MagicLink)
+            }
+            (Asked::MagicLink(_), found) => (found, Purpose::MagicLink),
+            (Asked::Recovery, found) => (found, Purpose::Recovery),
+            (Asked::Again(purpose), found) => (found, *purpose),
+        };
+        let Some(user) = user else { return tx.commit().await };
+        let to = match &asked {
+            Asked::Again(Purpose::EmailChange) => one_time::pending_email(&mut tx, user.id, now).await?,
+            Asked::Again(_) => user.email_confirmed_at.is_none().then(|| user.email.clone()),
+            _ => Some(user.email.clone()),
+        };
+        if let Some(to) = to {
+            send_token(app, &mut tx, user.id, purpose, (&to, with_code), &flow, now).await?;
+        }
+        tx.commit().await
     }
 }
 
@@ -82,7 +162,7 @@ pub(super) async fn otp(
     ApiQuery(query): ApiQuery<RedirectQuery>,
     ApiJson(body): ApiJson<MailRequest>,
 ) -> Result<Json<Nothing>, ApiError> {
-    magic(&app, client, query, body).await
+    magic(app, client, query, body).await
 }
 
 /// The same under its old name.
@@ -100,38 +180,21 @@ pub(super) async fn magiclink(
     ApiQuery(query): ApiQuery<RedirectQuery>,
     ApiJson(body): ApiJson<MailRequest>,
 ) -> Result<Json<Nothing>, ApiError> {
-    magic(&app, client, query, body).await
+    magic(app, client, query, body).await
 }
 
 async fn magic(
-    app: &App,
+    app: AppState,
     client: Client,
     query: RedirectQuery,
     body: MailRequest,
 ) -> Result<Json<Nothing>, ApiError> {
-    let email = address(body.email.as_deref(), body.phone.as_deref())?;
-    let flow = Flow::new(query.redirect_to, body.code_challenge, body.code_challenge_method.as_deref())?;
     let metadata = Value::Object(new_metadata(body.data)?);
-    letter::allow(app, client, email.as_str()).await?;
-    let now = app.clock.now();
-    let mut tx = app.db.platform().await?;
-    let mut user = users::by_email(&mut tx, email.as_str()).await?;
-    if user.is_none() && body.create_user != Some(false) {
-        let new = NewUser {
-            id: app.rng.uuid(&*app.clock),
-            email: email.as_str(),
-            password_hash: PasswordHash(None),
-            confirmed: false,
-            role: PlatformRole::User,
-            user_metadata: &metadata,
-        };
-        user = users::insert(&mut tx, &new, now).await.map_err(metadata_or_database)?;
-    }
-    if let Some(user) = user {
-        send_token(app, &mut tx, user.id, Purpose::MagicLink, &user.email, &flow, now).await?;
-    }
-    tx.commit().await?;
-    Ok(Json(Nothing {}))
+    let asked = Asked::MagicLink((body.create_user != Some(false)).then_some(metadata));
+    let whom = (body.email.as_deref(), body.phone.as_deref());
+    Request::new(asked, whom, query, (body.code_challenge, body.code_challenge_method))?
+        .answer(app, client)
+        .await
 }
 
 /// Mails a link and a code to choose a new password with.
@@ -139,7 +202,7 @@ async fn magic(
     post, path = "/auth/v1/recover", operation_id = "auth_recover", tag = "accounts", params(RedirectQuery), request_body = MailRequest,
     responses(
         (status = 200, body = Nothing),
-        (status = 400, description = "`validation_failed`, `bad_json`", body = GoTrueError),
+        (status = 400, description = "`validation_failed`, `phone_provider_disabled`, `bad_json`", body = GoTrueError),
         (status = 429, description = "`over_email_send_rate_limit`, with Retry-After", body = GoTrueError),
     ),
 )]
@@ -149,15 +212,10 @@ pub(super) async fn recover(
     ApiQuery(query): ApiQuery<RedirectQuery>,
     ApiJson(body): ApiJson<MailRequest>,
 ) -> Result<Json<Nothing>, ApiError> {
-    let email = address(body.email.as_deref(), body.phone.as_deref())?;
-    let flow = Flow::new(query.redirect_to, body.code_challenge, body.code_challenge_method.as_deref())?;
-    letter::allow(&app, client, email.as_str()).await?;
-    let mut tx = app.db.platform().await?;
-    if let Some(user) = users::by_email(&mut tx, email.as_str()).await? {
-        send_token(&app, &mut tx, user.id, Purpose::Recovery, &user.email, &flow, app.clock.now()).await?;
-    }
-    tx.commit().await?;
-    Ok(Json(Nothing {}))
+    let whom = (body.email.as_deref(), body.phone.as_deref());
+    Request::new(Asked::Recovery, whom, query, (body.code_challenge, body.code_challenge_method))?
+        .answer(app, client)
+        .await
 }
 
 /// Sends a confirmation mail again; the one before is worth nothing then.
@@ -175,27 +233,15 @@ pub(super) async fn resend(
     ApiQuery(query): ApiQuery<RedirectQuery>,
     ApiJson(body): ApiJson<ResendRequest>,
 ) -> Result<Json<Nothing>, ApiError> {
-    let purpose = match body.kind.as_deref() {
+    let asked = Asked::Again(match body.kind.as_deref() {
         Some("signup") => Purpose::Signup,
         Some("email_change") => Purpose::EmailChange,
         _ => return Err(bad_request("validation_failed", "type must be signup or email_change")),
-    };
-    let email = address(body.email.as_deref(), body.phone.as_deref())?;
-    let flow = Flow::new(query.redirect_to, body.code_challenge, body.code_challenge_method.as_deref())?;
-    letter::allow(&app, client, email.as_str()).await?;
-    let now = app.clock.now();
-    let mut tx = app.db.platform().await?;
-    if let Some(user) = users::by_email(&mut tx, email.as_str()).await? {
-        let to = match purpose {
-            Purpose::EmailChange => one_time::pending_email(&mut tx, user.id, now).await?,
-            _ => user.email_confirmed_at.is_none().then(|| user.email.clone()),
-        };
-        if let Some(to) = to {
-            send_token(&app, &mut tx, user.id, purpose, &to, &flow, now).await?;
-        }
-    }
-    tx.commit().await?;
-    Ok(Json(Nothing {}))
+    });
+    let whom = (body.email.as_deref(), body.phone.as_deref());
+    Request::new(asked, whom, query, (body.code_challenge, body.code_challenge_method))?
+        .answer(app, client)
+        .await
 }
 
 /// Mails a code that, as `nonce`, proves presence when address or password are changed.
@@ -213,11 +259,10 @@ pub(super) async fn reauthenticate(
     signed_in: SignedIn,
 ) -> Result<Json<Nothing>, ApiError> {
     let user = &signed_in.user;
-    letter::allow(&app, client, &user.email).await?;
+    letter::allow_nonce(&app, client, &user.email).await?;
     let mut tx = app.db.user(user.id).await?;
-    let flow = Flow::default();
-    send_token(&app, &mut tx, user.id, Purpose::Reauthentication, &user.email, &flow, app.clock.now())
-        .await?;
+    let (to, flow) = ((user.email.as_str(), true), Flow::default());
+    send_token(&app, &mut tx, user.id, Purpose::Reauthentication, to, &flow, app.clock.now()).await?;
     tx.commit().await?;
     Ok(Json(Nothing {}))
 }

@@ -67,9 +67,7 @@ pub(super) async fn signup(
     let flow = Flow::new(query.redirect_to, body.code_challenge, body.code_challenge_method.as_deref())?;
     signups(&app).attempt(&app.db, &*app.clock, &[Whom::Client(client.addr)]).await?;
     let confirmed = autoconfirm(&app);
-    if !confirmed {
-        letter::allow(&app, client, email.as_str()).await?;
-    }
+    let with_code = !confirmed && letter::allow(&app, client, email.as_str()).await?;
 
     // Hashed before anybody asks whether the address is taken: both answers take as long.
     let hash = app.passwords.hash(password).await?;
@@ -93,7 +91,8 @@ pub(super) async fn signup(
             ))
         }
         (Some(user), false) => {
-            send_token(&app, &mut tx, user.id, Purpose::Signup, &user.email, &flow, now).await?;
+            let to = (user.email.as_str(), with_code);
+            send_token(&app, &mut tx, user.id, Purpose::Signup, to, &flow, now).await?;
             Signup::User(Box::new(UserJson::of(&user)))
         }
         (None, true) => {
@@ -101,7 +100,8 @@ pub(super) async fn signup(
         }
         (None, false) => {
             if let Some(user) = users::sign_up_again(&mut tx, email.as_str(), now).await? {
-                send_token(&app, &mut tx, user.id, Purpose::Signup, &user.email, &flow, now).await?;
+                let to = (user.email.as_str(), with_code);
+                send_token(&app, &mut tx, user.id, Purpose::Signup, to, &flow, now).await?;
             }
             // Of a made-up account: whether there is one stays untold.
             Signup::User(Box::new(UserJson::of(&User {

@@ -12,12 +12,12 @@ use super::super::error::ApiError;
 use super::super::extract::{ApiJson, ApiQuery};
 use super::super::session::note_place;
 use super::shape::SessionJson;
-use super::{Credentials, GoTrueError, bad_request, logins, user_agent};
+use super::{Credentials, GoTrueError, bad_request, user_agent};
 use crate::app::{App, AppState};
 use crate::auth::access_token::Subject;
-use crate::auth::limit::Whom;
+use crate::auth::sign_in::{self, SignInError};
 use crate::auth::{RefreshToken, one_time};
-use crate::domain::account::{Email, Password, REFRESH_IDLE, SESSION_MAX, SessionMethod};
+use crate::domain::account::{Password, REFRESH_IDLE, SESSION_MAX, SessionMethod};
 use crate::domain::one_time::Purpose;
 use crate::store::sessions::{self, Ending, NewSession, Session, Token};
 use crate::store::users::{self, User};
@@ -68,7 +68,7 @@ pub(super) async fn token(
             let (Some(code), Some(verifier)) = (&body.auth_code, &body.code_verifier) else {
                 return Err(bad_request("validation_failed", "missing auth_code or code_verifier"));
             };
-            by_auth_code(&app, code, verifier, user_agent(&headers)).await.map(Json)
+            by_auth_code(&app, client, code, verifier, user_agent(&headers)).await.map(Json)
         }
         _ => Err(bad_request("validation_failed", "unsupported_grant_type")),
     }
@@ -81,37 +81,27 @@ async fn by_password(
     password: &Password,
     user_agent: Option<&str>,
 ) -> Result<SessionJson, ApiError> {
-    let wrong = || bad_request("invalid_credentials", "Invalid login credentials");
-    let whom = [Whom::Client(client.addr), Whom::Account(email.trim())];
-    // What cannot be an address has no account. It is looked for all the same, to take as long.
-    let email = Email::parse(email).map_or_else(|_| String::new(), |email| email.as_str().to_owned());
-    let mut tx = app.db.platform().await?;
-    let counted = logins(app).attempt_in(&mut tx, &*app.clock, &whom).await?;
-    let user = users::by_email(&mut tx, &email).await?;
-    tx.commit().await?;
-    // No connection is held while the password waits in line.
-    let stored = user.as_ref().and_then(|user| user.secret.0.as_deref());
-    if !app.passwords.verify(password, stored).await? {
-        return Err(wrong());
-    }
-    let user = user.ok_or_else(wrong)?;
-    if user.email_confirmed_at.is_none() {
-        return Err(bad_request("email_not_confirmed", "Email not confirmed"));
-    }
+    let (mut tx, user) = sign_in::by_password(app, client.addr, email, password).await.map_err(refused)?;
     let now = app.clock.now();
-    let mut tx = app.db.user(user.id).await?;
-    let user = users::signed_in(&mut tx, user.id, &user.secret, now).await?.ok_or_else(wrong)?;
-    let session = open_session(app, &mut tx, &user, user_agent, SessionMethod::Password, now).await?;
-    note_place(app, &mut tx, &user, client, user_agent, now).await?;
-    // Many people share an address; only wrong passwords count against it. The account's own count stays.
-    counted.take_back(&mut tx, 0).await?;
+    let session =
+        sign_in_from(app, &mut tx, &user, (client, user_agent), SessionMethod::Password, now).await?;
     tx.commit().await?;
     Ok(session)
+}
+
+/// As GoTrue says it.
+pub(super) fn refused(error: SignInError) -> ApiError {
+    match error {
+        SignInError::Wrong => bad_request("invalid_credentials", "Invalid login credentials"),
+        SignInError::Unconfirmed => bad_request("email_not_confirmed", "Email not confirmed"),
+        other => other.into(),
+    }
 }
 
 /// Goes on with a sign-in whose mail was followed (RFC 7636).
 async fn by_auth_code(
     app: &App,
+    client: Client,
     code: &str,
     verifier: &str,
     user_agent: Option<&str>,
@@ -138,7 +128,7 @@ async fn by_auth_code(
         ));
     }
     let user = users::by_id(&mut tx, found.user_id).await?.ok_or_else(unknown)?;
-    let session = open_session(app, &mut tx, &user, user_agent, SessionMethod::Otp, now).await?;
+    let session = sign_in_from(app, &mut tx, &user, (client, user_agent), SessionMethod::Otp, now).await?;
     tx.commit().await?;
     Ok(session)
 }
@@ -214,6 +204,20 @@ pub(super) async fn open_session(
     };
     let session = sessions::open(tx, &new, now).await?;
     issue(app, user, session, &token, now)
+}
+
+/// The same; a place from which the account never signed in is told to its owner.
+pub(super) async fn sign_in_from(
+    app: &App,
+    tx: &mut Tx,
+    user: &User,
+    (client, user_agent): (Client, Option<&str>),
+    method: SessionMethod,
+    now: OffsetDateTime,
+) -> Result<SessionJson, ApiError> {
+    let session = open_session(app, tx, user, user_agent, method, now).await?;
+    note_place(app, tx, user, client, user_agent, now).await?;
+    Ok(session)
 }
 
 fn issue(

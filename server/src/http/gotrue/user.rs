@@ -6,20 +6,23 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use super::super::auth::insufficient_aal;
 use super::super::edge::Client;
 use super::super::error::ApiError;
 use super::super::extract::{ApiJson, ApiQuery};
+use super::super::{notice, totp};
 use super::bearer::SignedIn;
-use super::letter::{self, Flow, send_notice, send_token};
+use super::letter::{self, Flow, send_token};
 use super::otp::RedirectQuery;
 use super::shape::UserJson;
+use super::token::refused;
 use super::verify::by_code;
 use super::{
-    GoTrueError, autoconfirm, bad_request, invalid_email, logins, metadata_or_database, new_metadata,
-    new_password,
+    GoTrueError, autoconfirm, bad_request, invalid_email, metadata_or_database, new_metadata, new_password,
 };
 use crate::app::{App, AppState};
-use crate::auth::limit::Whom;
+use crate::auth::sign_in;
+use crate::domain::access::Aal;
 use crate::domain::account::{Email, MIN_ADMIN_PASSWORD, MIN_PASSWORD, Password, PlatformRole, RECENT};
 use crate::domain::one_time::Purpose;
 use crate::store::sessions::{self, Ending};
@@ -60,13 +63,15 @@ pub(super) async fn read(signed_in: SignedIn) -> Json<UserJson> {
 }
 
 /// Changes the signed-in account. A new password ends all of its other sessions; a new address takes effect once
-/// the mail to it was followed.
+/// the mail to it was followed. With a second factor in force both take a session of level `aal2`, however it began: a
+/// mail proves one factor alone.
 #[utoipa::path(
     put, path = "/auth/v1/user", operation_id = "auth_update_user", tag = "accounts", security(("bearer" = [])), params(RedirectQuery), request_body = UserChanges,
     responses(
         (status = 200, body = UserJson),
         (status = 400, description = "`validation_failed`, `phone_provider_disabled`, `reauthentication_needed`, `invalid_credentials`", body = GoTrueError),
         (status = 401, description = "`no_authorization`, `bad_jwt`, `session_not_found`", body = GoTrueError),
+        (status = 403, description = "`insufficient_aal`: show the second factor first, POST /auth/totp/verify", body = GoTrueError),
         (status = 422, description = "`weak_password`, `same_password`, `email_exists`, `reauthentication_not_valid`", body = GoTrueError),
         (status = 429, description = "`over_request_rate_limit`, `over_email_send_rate_limit`, with Retry-After", body = GoTrueError),
     ),
@@ -90,6 +95,7 @@ pub(super) async fn change(
         .filter(|email| email.as_str() != user.email);
     let flow = Flow::new(query.redirect_to, body.code_challenge, body.code_challenge_method.as_deref())?;
     if email.is_some() || body.password.is_some() {
+        require_aal2(&app, &signed_in).await?;
         prove(&app, client, &signed_in, body.current_password.as_ref(), body.nonce.as_deref()).await?;
     }
     let password_hash = match &body.password {
@@ -102,9 +108,10 @@ pub(super) async fn change(
     let set = Value::Object(set);
     // Now, or once the mail to it was followed.
     let (email_now, email_later) = if autoconfirm(&app) { (email, None) } else { (None, email) };
-    if let Some(email) = &email_later {
-        letter::allow(&app, client, email.as_str()).await?;
-    }
+    let with_code = match &email_later {
+        Some(email) => letter::allow(&app, client, email.as_str()).await?,
+        None => false,
+    };
     let changes = Changes {
         email: email_now.as_ref().map(Email::as_str),
         password_hash: password_hash.as_deref(),
@@ -131,26 +138,44 @@ pub(super) async fn change(
         sessions::revoke(&mut tx, user.id, Ending::AllBut(signed_in.session.id), now).await?;
         // Links that were sent before are keys to the account too.
         one_time::forget(&mut tx, user.id).await?;
-        send_notice(&app, &mut tx, "auth.password_changed", &changed.email, &json!({}), now).await?;
+        // Guesses at the second factor were made by who knew the old password.
+        totp::forget_guesses(&mut tx, user.id).await?;
+        notice::send(&app, &mut tx, ("auth.password_changed", &json!({})), &changed.email, None, now).await?;
     }
     tx.commit().await?;
     if let Some(email) = &email_later {
-        begin_email_change(&app, &changed, email, &flow).await?;
+        begin_email_change(&app, &changed, (email, with_code), &flow).await?;
     }
     Ok(Json(UserJson::of(&changed).with_new_email(email_later.map(|email| email.as_str().to_owned()))))
 }
 
 /// Mails to the new address, to confirm it, and to the old one, to tell. Of a taken address nothing is told.
-async fn begin_email_change(app: &App, user: &User, email: &Email, flow: &Flow) -> Result<(), ApiError> {
+async fn begin_email_change(
+    app: &App,
+    user: &User,
+    (email, with_code): (&Email, bool),
+    flow: &Flow,
+) -> Result<(), ApiError> {
     let now = app.clock.now();
     let mut tx = app.db.platform().await?;
     if users::by_email(&mut tx, email.as_str()).await?.is_none() {
-        send_token(app, &mut tx, user.id, Purpose::EmailChange, email.as_str(), flow, now).await?;
+        let to = (email.as_str(), with_code);
+        send_token(app, &mut tx, user.id, Purpose::EmailChange, to, flow, now).await?;
         let facts = json!({ "new_email": email.as_str() });
-        send_notice(app, &mut tx, "auth.email_change_notice", &user.email, &facts, now).await?;
+        notice::send(app, &mut tx, ("auth.email_change_notice", &facts), &user.email, None, now).await?;
     }
     tx.commit().await?;
     Ok(())
+}
+
+async fn require_aal2(app: &App, signed_in: &SignedIn) -> Result<(), ApiError> {
+    if signed_in.aal == Aal::Aal2 {
+        return Ok(());
+    }
+    let mut tx = app.db.user(signed_in.user.id).await?;
+    let on = store::totp::is_on(&mut tx, signed_in.user.id).await?;
+    tx.commit().await?;
+    if on { Err(insufficient_aal()) } else { Ok(()) }
 }
 
 /// An access token alone, perhaps a stolen one, must not take the account over: the session is young, or
@@ -190,9 +215,7 @@ async fn prove(
             "Sign in again, or send current_password, to change address or password",
         ));
     };
-    let whom = [Whom::Client(client.addr), Whom::Account(&signed_in.user.email)];
-    logins(app).attempt(&app.db, &*app.clock, &whom).await?;
-    match app.passwords.verify(current, signed_in.user.secret.0.as_deref()).await? {
+    match sign_in::knows_password(app, client.addr, &signed_in.user, current).await.map_err(refused)? {
         true => Ok(()),
         false => Err(bad_request("invalid_credentials", "The current password is wrong")),
     }

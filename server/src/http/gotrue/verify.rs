@@ -7,21 +7,23 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use reqwest::Url;
 use serde::Deserialize;
+use serde_json::json;
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::edge::Client;
 use super::super::error::ApiError;
 use super::super::extract::{ApiJson, ApiQuery};
+use super::super::notice;
 use super::letter::return_url;
 use super::shape::SessionJson;
-use super::token::open_session;
+use super::token::sign_in_from;
 use super::{GoTrueError, bad_request, user_agent};
 use crate::app::{App, AppState};
-use crate::auth::limit::{Limit, Whom};
+use crate::auth::limit::{Daily, Limit, Whom};
 use crate::auth::one_time::{OneTime, is_code, token_hash};
 use crate::domain::account::{Email, SessionMethod};
-use crate::domain::one_time::{AUTH_CODE_TTL, Purpose};
+use crate::domain::one_time::{AUTH_CODE_TTL, Purpose, TRIES};
 use crate::store::one_time::{self, Found, NewToken};
 use crate::store::users::{self, User};
 use crate::store::{self, Tx};
@@ -120,7 +122,8 @@ pub(super) async fn verify(
             let found =
                 one_time::take(&mut tx, &token_hash(token), purposes, now).await?.ok_or_else(expired)?;
             let (user, method) = settle(&mut tx, &found, now).await?;
-            let session = open_session(&app, &mut tx, &user, user_agent(&headers), method, now).await?;
+            let session =
+                sign_in_from(&app, &mut tx, &user, (client, user_agent(&headers)), method, now).await?;
             counted.take_back(&mut tx, 0).await?;
             tx.commit().await?;
             Ok(Json(session))
@@ -133,7 +136,8 @@ pub(super) async fn verify(
                 return Err(expired());
             }
             let (user, method) = settle(&mut tx, &found, now).await?;
-            let session = open_session(&app, &mut tx, &user, user_agent(&headers), method, now).await?;
+            let session =
+                sign_in_from(&app, &mut tx, &user, (client, user_agent(&headers)), method, now).await?;
             counted.take_back(&mut tx, 0).await?;
             tx.commit().await?;
             Ok(Json(session))
@@ -166,7 +170,7 @@ async fn by_link(
             Followed::Code(code)
         }
         _ => Followed::Session(Box::new(
-            open_session(app, &mut tx, &user, user_agent(headers), method, now).await?,
+            sign_in_from(app, &mut tx, &user, (client, user_agent(headers)), method, now).await?,
         )),
     };
     counted.take_back(&mut tx, 0).await?;
@@ -197,7 +201,8 @@ async fn auth_code(
     Ok(secret.token.to_string())
 }
 
-/// The token that a typed code belongs to. Its try is counted, whatever becomes of the request.
+/// The token that a typed code belongs to. Its try is counted, whatever becomes of the request. Of a code that died by it
+/// the address is told, once a day.
 pub(super) async fn by_code(
     app: &App,
     email: &str,
@@ -208,33 +213,32 @@ pub(super) async fn by_code(
     let email = Email::parse(email).map_or_else(|_| String::new(), |email| email.as_str().to_owned());
     let mut tx = app.db.platform().await?;
     let tried = one_time::try_code(&mut tx, &email, purposes, now).await?;
-    tx.commit().await?;
     let code = code.trim();
-    Ok(tried.into_iter().find(|found| {
+    let fits = |found: &Found| {
         found.code_hash.as_deref().is_some_and(|stored| is_code(&app.master_key, found.id, code, stored))
-    }))
+    };
+    let dead = tried.iter().any(|found| found.tries >= TRIES);
+    let found = tried.into_iter().find(fits);
+    if dead && found.is_none() && Daily::first("code_guessed", &mut tx, &*app.clock, &email).await? {
+        notice::send(app, &mut tx, ("auth.code_guessed", &json!({})), &email, None, now).await?;
+    }
+    tx.commit().await?;
+    Ok(found)
 }
 
 /// What the token proves takes effect; the account and how its session begins.
 async fn settle(tx: &mut Tx, found: &Found, now: OffsetDateTime) -> Result<(User, SessionMethod), ApiError> {
     let purpose = Purpose::from_column(&found.purpose).ok_or_else(expired)?;
-    let user = match purpose {
-        Purpose::EmailChange => {
-            users::confirm_new_email(tx, found.user_id, &found.email, now).await.map_err(|e| {
-                if store::is_unique_violation(&e, "users_email") {
-                    ApiError::unprocessable(
-                        "email_exists",
-                        "A user with this email address has already been registered",
-                    )
-                } else {
-                    ApiError::from(e)
-                }
-            })?
+    let user = users::proved(tx, found.user_id, &found.email, purpose, now).await.map_err(|e| {
+        if store::is_unique_violation(&e, "users_email") {
+            ApiError::unprocessable(
+                "email_exists",
+                "A user with this email address has already been registered",
+            )
+        } else {
+            ApiError::from(e)
         }
-        // A password that somebody chose before the address was proven stays only if it is the sign-up
-        // itself that is confirmed: the address's owner may not know of it.
-        _ => users::proved(tx, found.user_id, &found.email, purpose == Purpose::Signup, now).await?,
-    };
+    })?;
     let method = if purpose == Purpose::Recovery { SessionMethod::Recovery } else { SessionMethod::Otp };
     Ok((user.ok_or_else(expired)?, method))
 }
