@@ -20,10 +20,14 @@ pub async fn claim(app: &AppState, line: Uuid, key: Key, resource_id: Uuid) -> R
     }
 }
 
-/// Stores the answer of a key; durable when it returns.
-///
-/// # Errors
-/// [`StepError`]
-pub async fn answer(app: &AppState, line: Uuid, answered: Answered) -> Result<(), StepError> {
-    rush::submit(app, line, Step::Answer(Arc::new(answered))).await.map(drop)
+/// Stores the answer of a key, in the background: what was done is durable already. A repeat waits in the same line
+/// behind it and finds it; on another server, or after a crash, it is told to come back, and then what was done is
+/// found in the database.
+pub fn answer(app: &AppState, line: Uuid, answered: Answered) {
+    let done = rush::submit(app, line, Step::Answer(Arc::new(answered)));
+    app.selling.tasks.spawn(async move {
+        if let Err(e) = done.await {
+            tracing::warn!("an answer could not be kept under its key: {e}");
+        }
+    });
 }

@@ -40,10 +40,16 @@ where
     R: Send + 'static,
     E: Send + 'static,
 {
-    /// Puts `item` into the line of `key` and waits for its answer. `work` answers a batch in its order; if
-    /// it fails for several items, each is tried alone, so that one bad item harms itself only. The work
-    /// goes on if the caller goes away. `None` if the work panicked.
-    pub async fn submit<W, F>(&self, tasks: &TaskTracker, key: Uuid, item: T, work: W) -> Option<Result<R, E>>
+    /// Puts `item` into the line of `key`, at once; the future waits for its answer. `work` answers a batch in
+    /// its order; if it fails for several items, each is tried alone, so that one bad item harms itself only.
+    /// The work goes on if the caller goes away. `None` if the work panicked.
+    pub fn submit<W, F>(
+        &self,
+        tasks: &TaskTracker,
+        key: Uuid,
+        item: T,
+        work: W,
+    ) -> impl Future<Output = Option<Result<R, E>>> + Send + use<T, R, E, W, F>
     where
         W: Fn(Vec<T>) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Vec<R>, E>> + Send,
@@ -72,7 +78,7 @@ where
                 }
             });
         }
-        answer.await.ok()
+        async move { answer.await.ok() }
     }
 }
 

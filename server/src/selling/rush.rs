@@ -50,11 +50,17 @@ pub(super) enum Done {
 #[derive(Debug, Default)]
 pub(crate) struct Line(Queue<Step, Done, StepError>);
 
-/// Does a step, together with what else waits in its line. All steps of a line are of one organizer.
-pub(super) async fn submit(app: &AppState, line: Uuid, step: Step) -> Result<Done, StepError> {
+/// Does a step, together with what else waits in its line, where it stands from the call on. All steps of a line are
+/// of one organizer.
+pub(super) fn submit(
+    app: &AppState,
+    line: Uuid,
+    step: Step,
+) -> impl Future<Output = Result<Done, StepError>> + Send + use<> {
     let state = app.clone();
     let work = move |steps| batch(state.clone(), line, steps);
-    app.selling.line.0.submit(&app.selling.tasks, line, step, work).await.ok_or(StepError::Died)?
+    let done = app.selling.line.0.submit(&app.selling.tasks, line, step, work);
+    async move { done.await.ok_or(StepError::Died)? }
 }
 
 /// The steps of a batch by kind, each in its order.
