@@ -1,5 +1,6 @@
 //! Members, invitations and system accounts, by HTTP; in `session` the sessions of browsers.
 
+mod invitations;
 mod session;
 
 use std::time::Duration;
@@ -54,6 +55,11 @@ async fn join(server: &TestServer, owner: &str, name: &str, role: &str) -> Resul
     let body = json!({ "token": invitation["token"] });
     server.post_as(&token, "/auth/invitations/accept", &body).await?.expect(200)?;
     Ok((token, user))
+}
+
+async fn accepted(server: &TestServer, token: &str, invitation: &Value) -> Result<Reply> {
+    let body = json!({ "token": invitation["token"] });
+    server.post_as(token, "/auth/invitations/accept", &body).await
 }
 
 /// A new system account: (account id, credentials).

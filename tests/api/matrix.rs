@@ -3,6 +3,8 @@
 //! which a person can read. An operation without a line fails, and so does a line without an operation.
 //!
 //! Only who is let in is compared: whatever a request meets behind the door (400, 409, 422 …) counts as in.
+//! Browsers are the same callers with another credential, and no column: for two of them each operation must let the
+//! session's cookie in where it lets the bearer token in, and no page of another site with that cookie.
 //! `MATRIX=write cargo nextest run -p hvflvspot-tests --test matrix` writes the table anew, for review.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +67,8 @@ struct World {
     system: String,
     /// May read events alone, and read statistics alone.
     bare: [String; 2],
+    /// Browsers' cookies, by caller.
+    cookies: BTreeMap<String, String>,
     /// (the guest's, the user's, of others) that nobody changes.
     lasting: [Bought; 3],
     undocumented: BTreeSet<String>,
@@ -276,8 +280,18 @@ async fn filled(
     Ok(serde_json::from_str(&text)?)
 }
 
+/// How an account shows who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Token,
+    /// By the session's cookie, from a page of the server's own.
+    Cookie,
+    /// By the cookie that another site's page makes the browser send.
+    ForeignPage,
+}
+
 /// One request; its sign.
-async fn ask(world: &mut World, operation: &Operation, who: &str, side: usize) -> Result<char> {
+async fn ask(world: &mut World, operation: &Operation, who: &str, side: usize, by: By) -> Result<char> {
     let mut secret = world.lasting[0].secret.clone();
     let mut path = operation.path.clone();
     while let Some(at) = path.find('{') {
@@ -312,9 +326,16 @@ async fn ask(world: &mut World, operation: &Operation, who: &str, side: usize) -
     if ends_session && operation.changes() && token.is_some() && !matches!(who, "system" | "bare") {
         token = Some(sign_in(&world.server, &format!("{who}@matrix.example")).await?);
     }
+    let cookie = match by {
+        By::Token => None,
+        By::Cookie | By::ForeignPage => Some(browse(world, who, ends_session).await?),
+    };
     for _ in 0..3 {
         let mut request = world.server.request(operation.method.clone(), &path);
-        if let Some(token) = &token {
+        if let Some(cookie) = &cookie {
+            let page = if by == By::Cookie { &world.server.url } else { "https://elsewhere.example" };
+            request = request.header("cookie", cookie).header("origin", page);
+        } else if let Some(token) = &token {
             request = request.bearer_auth(token);
         } else if who == "guest" {
             request = request.header("booking-secret", &secret);
@@ -359,11 +380,53 @@ fn path_names_object(operation: &Operation) -> bool {
 async fn row(world: &mut World, operation: &Operation) -> Result<String> {
     let mut out = format!("{:<78}", operation.name());
     for who in CALLERS {
-        let own = ask(world, operation, who, 0).await?;
-        let others = ask(world, operation, who, 1).await?;
+        let own = ask(world, operation, who, 0, By::Token).await?;
+        let others = ask(world, operation, who, 1, By::Token).await?;
         write!(out, " {:>7}", format!("{own}{others}"))?;
     }
     Ok(out)
+}
+
+/// What differs between a browser and its account's tokens in an operation whose row is `row`, and should not.
+async fn browsers(world: &mut World, operation: &Operation, row: &str) -> Result<Vec<String>> {
+    let cells: Vec<Vec<char>> = row[78..].split_whitespace().map(|cell| cell.chars().collect()).collect();
+    let column = |who: &str| CALLERS.iter().position(|caller| *caller == who).unwrap_or_default();
+    let mut wrong = Vec::new();
+    for who in ["user", "owner"] {
+        for side in [0, 1] {
+            // GoTrue's paths know tokens alone: a cookie is nobody there.
+            let like = if operation.path.starts_with("/auth/v1/") { "anon" } else { who };
+            let (expected, seen) =
+                (cells[column(like)][side], ask(world, operation, who, side, By::Cookie).await?);
+            if seen != expected {
+                wrong.push(format!("{}: {who} by cookie {seen}, not {expected}", operation.name()));
+            }
+        }
+        if !operation.changes() {
+            continue;
+        }
+        let nobody = cells[column("anon")][0];
+        let seen = ask(world, operation, who, 0, By::ForeignPage).await?;
+        if seen != '3' && seen != nobody {
+            wrong.push(format!("{}: {who} is let in from another site's page: {seen}", operation.name()));
+        }
+    }
+    Ok(wrong)
+}
+
+/// `name=text` of a browser session's cookie; of a session of its own if it is to end.
+async fn browse(world: &mut World, who: &str, to_end: bool) -> Result<String> {
+    if let Some(cookie) = world.cookies.get(who).filter(|_| !to_end) {
+        return Ok(cookie.clone());
+    }
+    let login = json!({ "email": format!("{who}@matrix.example"), "password": PASSWORD });
+    let reply = world.server.post("/auth/session", &login).await?;
+    let cookie = reply.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+    reply.expect(201)?;
+    if !to_end {
+        world.cookies.insert(who.to_owned(), cookie.clone());
+    }
+    Ok(cookie)
 }
 
 async fn sign_in(server: &TestServer, email: &str) -> Result<String> {
@@ -521,6 +584,7 @@ async fn world() -> Result<World> {
         theirs,
         user,
         lasting,
+        cookies: BTreeMap::new(),
         undocumented: BTreeSet::new(),
     })
 }
@@ -561,6 +625,7 @@ async fn every_route_lets_in_whom_the_table_says() -> Result<()> {
     for operation in &operations {
         let row = row(&mut world, operation).await?;
         wrong.extend(agrees(operation, &row));
+        wrong.extend(browsers(&mut world, operation, &row).await?);
         if access::action_of(operation.method.as_str(), &operation.path).is_none() {
             wrong.push(format!("{}: enter it in domain::access::ROUTES", operation.name()));
         }

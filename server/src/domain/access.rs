@@ -65,19 +65,11 @@ pub enum Scope {
     EventsWrite,
     #[serde(rename = "stats.read")]
     StatsRead,
-    #[serde(rename = "exports.read")]
-    ExportsRead,
 }
 
 impl Scope {
-    pub const ALL: [Self; 6] = [
-        Self::TicketsValidate,
-        Self::BookingsRead,
-        Self::EventsRead,
-        Self::EventsWrite,
-        Self::StatsRead,
-        Self::ExportsRead,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::TicketsValidate, Self::BookingsRead, Self::EventsRead, Self::EventsWrite, Self::StatsRead];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -86,7 +78,6 @@ impl Scope {
             Self::EventsRead => "events.read",
             Self::EventsWrite => "events.write",
             Self::StatsRead => "stats.read",
-            Self::ExportsRead => "exports.read",
         }
     }
 
@@ -337,6 +328,7 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("DELETE", "/auth/account", Action::ManageAccount),
     ("DELETE", "/auth/sessions/{session_id}", Action::ManageAccount),
     ("POST", "/auth/invitations/accept", Action::AcceptInvitation),
+    ("POST", "/auth/invitations/show", Action::SignIn),
     ("GET", "/bookings/{booking_id}", Action::ReadBooking),
     ("POST", "/bookings/{booking_id}/cancel", Action::ChangeBooking),
     ("POST", "/bookings/{booking_id}/extend", Action::ChangeBooking),

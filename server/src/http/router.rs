@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::error::ApiError;
 use super::{
     account, auth, bookings, dev, devices, edge, events, gates, gotrue, health, limits, metrics, openapi,
-    organizer, payment, session, stats, supabase, system, tickets, totp, validate, whoami,
+    organizer, payment, session, stats, supabase, system, tickets, totp, validate, web, whoami,
 };
 use crate::app::AppState;
 use crate::config::HttpConfig;
@@ -53,6 +53,7 @@ pub fn finish(routes: OpenApiRouter<AppState>, app: AppState) -> Router {
     let (router, document) = routes.split_for_parts();
     router
         .merge(openapi::routes(document))
+        .merge(web::routes())
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(app.clone(), limits::limit))

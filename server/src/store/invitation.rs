@@ -17,7 +17,55 @@ pub struct Invitation {
     pub expires_at: OffsetDateTime,
 }
 
-/// Adds one; earlier open ones of the same address are withdrawn.
+/// The roles that open invitations of an address offer, to be replaced in this transaction.
+pub async fn open_roles(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    email: &str,
+    now: OffsetDateTime,
+) -> Result<Vec<OrgRole>, sqlx::Error> {
+    let roles = sqlx::query_scalar!(
+        "select role from invitations
+          where organizer_id = $1 and lower(email) = lower($2) and accepted_at is null and withdrawn_at is null
+            and expires_at > $3
+            for update",
+        organizer_id,
+        email,
+        now,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(roles.iter().map(|role| OrgRole::from_column(role)).collect())
+}
+
+/// The open invitation of a token.
+pub async fn by_token(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    token_hash: &[u8; 32],
+    now: OffsetDateTime,
+) -> Result<Option<Invitation>, sqlx::Error> {
+    let row = sqlx::query!(
+        "select invitation_id, email, role, invited_by, created_at, expires_at from invitations
+          where organizer_id = $1 and token_hash = $2 and accepted_at is null and withdrawn_at is null
+            and expires_at > $3",
+        organizer_id,
+        &token_hash[..],
+        now,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| Invitation {
+        invitation_id: row.invitation_id,
+        email: row.email,
+        role: OrgRole::from_column(&row.role),
+        invited_by: row.invited_by,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+    }))
+}
+
+/// Adds one; earlier open ones of the same address are withdrawn, whatever they offer.
 pub async fn insert(
     conn: &mut PgConnection,
     organizer_id: Uuid,

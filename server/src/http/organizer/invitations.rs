@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::{App, AppState};
+use crate::auth::limit::Daily;
 use crate::auth::named_secret::{INVITATION, NamedSecret};
 use crate::domain::account::Email;
 use crate::http::auth::{Caller, Member};
@@ -27,6 +28,11 @@ use crate::store::{Tx, organizer, users};
 const GOOD_FOR: Duration = Duration::days(7);
 /// Open ones of one organizer at most.
 const MAX_OPEN: i64 = 200;
+/// What goes out within 24 hours; thirty times as many in development. An organizer is anybody who founds one: without
+/// a count of all of them together an address could be flooded by many.
+const BY_ORGANIZER: u32 = 100;
+const TO_ADDRESS_BY_ORGANIZER: u32 = 3;
+const TO_ADDRESS: u32 = 10;
 
 /// An open invitation.
 #[derive(Debug, Serialize, ToSchema)]
@@ -60,6 +66,18 @@ pub(super) struct AcceptInvitation {
     token: String,
 }
 
+/// What an invitation says.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct InvitationShown {
+    /// The organizer's name.
+    organizer: String,
+    role: OrgRole,
+    /// Whose account may accept it.
+    email: String,
+    #[serde(with = "time::serde::rfc3339")]
+    expires_at: OffsetDateTime,
+}
+
 /// The membership that an invitation led to.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AcceptedJson {
@@ -69,14 +87,18 @@ pub(super) struct AcceptedJson {
 
 /// Invites the owner of an address to become a member, for seven days.
 ///
-/// Owners invite to every role, managers to the door. A new invitation of the same address replaces the old.
+/// Owners invite to every role, managers to the door. A new invitation of the same address replaces the old, unless the
+/// caller could not have made the old one. Within 24 hours an organizer sends 100 invitations, three of them to one address;
+/// an address gets ten from all organizers.
 #[utoipa::path(
     post, path = "/organizer/invitations", operation_id = "create_invitation", tag = "organizer",
     params(("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
     request_body = NewInvitation, security(("bearer" = [])),
     responses(
         (status = 201, body = InvitationJson), (status = 401, body = Problem), (status = 403, body = Problem),
-        (status = 409, description = "`too_many`", body = Problem), (status = 422, description = "`invalid_fields`, `invalid_body`", body = Problem),
+        (status = 409, description = "`too_many`, `already_invited`: to a role that the caller may not give", body = Problem),
+        (status = 422, description = "`invalid_fields`, `invalid_body`", body = Problem),
+        (status = 429, description = "`rate_limited`, with Retry-After", body = Problem),
     ),
 )]
 pub(super) async fn create(
@@ -107,6 +129,14 @@ pub(super) async fn create(
             format!("at most {MAX_OPEN} invitations are open at once"),
         ));
     }
+    let open = invitation::open_roles(&mut tx, organizer_id, email.as_str(), now).await?;
+    if !open.iter().all(|role| member.role.may_appoint(*role)) {
+        return Err(ApiError::conflict(
+            "already_invited",
+            "the address is invited to a role that only owners give, or take back",
+        ));
+    }
+    count(&app, &mut tx, organizer_id, email.as_str()).await?;
     invitation::insert(&mut tx, organizer_id, &invitation, &token.hash()).await?;
     let object = ("invitation", invitation.invitation_id);
     let detail = json!({ "role": body.role.as_str() });
@@ -169,6 +199,36 @@ pub(super) async fn withdraw(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// What an invitation says, to whoever holds its token.
+#[utoipa::path(
+    post, path = "/auth/invitations/show", operation_id = "show_invitation", tag = "accounts", request_body = AcceptInvitation,
+    responses(
+        (status = 200, body = InvitationShown),
+        (status = 404, description = "it was accepted, withdrawn or replaced, is over, or whoever invited may no longer do so", body = Problem),
+        (status = 422, description = "`invalid_body`", body = Problem),
+    ),
+)]
+pub(super) async fn show(
+    State(app): State<AppState>,
+    ApiJson(body): ApiJson<AcceptInvitation>,
+) -> Result<Json<InvitationShown>, ApiError> {
+    let unknown = || ApiError::not_found("open invitation");
+    let token = NamedSecret::parse(INVITATION, &body.token).ok_or_else(unknown)?;
+    let organizer_id = token.organizer_id();
+    let mut tx = app.db.tenant(organizer_id).await?;
+    let found = invitation::by_token(&mut tx, organizer_id, &token.hash(), app.clock.now()).await?;
+    let found = found.ok_or_else(unknown)?;
+    let stands = still_stands(&mut tx, organizer_id, found.invited_by, found.role).await?;
+    let organizer = organizer::find(&mut tx, organizer_id).await?.filter(|_| stands).ok_or_else(unknown)?;
+    tx.commit().await?;
+    Ok(Json(InvitationShown {
+        organizer: organizer.name,
+        role: found.role,
+        email: found.email,
+        expires_at: found.expires_at,
+    }))
+}
+
 /// Accepts an invitation: the caller becomes a member. A member of a higher role keeps it.
 #[utoipa::path(
     post, path = "/auth/invitations/accept", operation_id = "accept_invitation", tag = "accounts",
@@ -200,9 +260,7 @@ pub(super) async fn accept(
     let who = (user.user_id, account.email.as_str());
     let (invitation_id, offered, invited_by) =
         invitation::accept(&mut tx, organizer_id, &token.hash(), who, now).await?.ok_or_else(unknown)?;
-    // Whoever was put out, or may no longer appoint such, invites nobody: not even a second self.
-    let inviter = member::role(&mut tx, organizer_id, invited_by).await?;
-    if !inviter.is_some_and(|inviter| inviter.may_appoint(offered)) {
+    if !still_stands(&mut tx, organizer_id, invited_by, offered).await? {
         return Err(unknown());
     }
     let held = member::role(&mut tx, organizer_id, user.user_id).await?;
@@ -217,6 +275,30 @@ pub(super) async fn accept(
     users::make_organizer(&mut tx, user.user_id, now).await?;
     tx.commit().await?;
     Ok(Json(AcceptedJson { organizer_id, role }))
+}
+
+/// Whoever was put out, or may no longer appoint such, invites nobody: not even a second self.
+async fn still_stands(
+    tx: &mut Tx,
+    organizer_id: Uuid,
+    invited_by: Uuid,
+    offered: OrgRole,
+) -> Result<bool, sqlx::Error> {
+    let inviter = member::role(tx, organizer_id, invited_by).await?;
+    Ok(inviter.is_some_and(|inviter| inviter.may_appoint(offered)))
+}
+
+/// Counts a mail to `email`, in the transaction that sends it.
+async fn count(app: &App, tx: &mut Tx, organizer_id: Uuid, email: &str) -> Result<(), ApiError> {
+    let more = if app.config.dev { 30 } else { 1 };
+    for (name, max, whom) in [
+        ("invitations_by", BY_ORGANIZER, organizer_id.to_string()),
+        ("invitations_by_to", TO_ADDRESS_BY_ORGANIZER, format!("{organizer_id} {email}")),
+        ("invitations_to", TO_ADDRESS, email.to_owned()),
+    ] {
+        Daily { name, max: max * more }.attempt(tx, &*app.clock, &whom).await?;
+    }
+    Ok(())
 }
 
 /// Puts the mail into the outbox, with its link sealed. Programs that look at links in passing see no fragment.

@@ -35,6 +35,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(members::change, members::remove))
         .routes(routes!(invitations::list, invitations::create))
         .routes(routes!(invitations::withdraw))
+        .routes(routes!(invitations::show))
         .routes(routes!(invitations::accept))
         .routes(routes!(system_accounts::list, system_accounts::create))
         .routes(routes!(system_accounts::rotate))

@@ -1,0 +1,23 @@
+//! Pages that a mail leads to: HTML, style and script as they stand here, without a build. A page is a browser's client of
+//! the API like any other and may do nothing that the API does not. They stand beside the OpenAPI document, not in it.
+
+use axum::Router;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::routing::get;
+
+use crate::app::AppState;
+
+/// The page runs the script and style that stand beside it, and asks this server alone. Forms are the script's: without
+/// it no password leaves the page.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+
+pub(super) fn routes() -> Router<AppState> {
+    let page = |kind: &'static str, text: &'static str| {
+        get(async move || ([(CONTENT_TYPE, kind), (CONTENT_SECURITY_POLICY, POLICY)], text))
+    };
+    Router::new()
+        .route("/web/invitation", page("text/html; charset=utf-8", include_str!("invitation.html")))
+        .route("/web/invitation.js", page("text/javascript; charset=utf-8", include_str!("invitation.js")))
+        .route("/web/page.css", page("text/css; charset=utf-8", include_str!("page.css")))
+}
