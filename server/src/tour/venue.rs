@@ -97,16 +97,7 @@ pub async fn put_on_sale(organizer: &Api, now: OffsetDateTime, plan: Plan<'_>) -
         .await?;
     let event = text(&event, "/event_id")?.to_owned();
     let base = format!("/organizer/events/{event}");
-    let ticket_type = organizer
-        .post(
-            &format!("{base}/ticket-types"),
-            json!({
-                "name": "Standing", "price": { "amount_minor": 2_500, "currency": "EUR" },
-                "fee": { "amount_minor": 150, "currency": "EUR" },
-                "tax": { "rate_bp": 700, "inclusive": true }, "capacity": plan.capacity,
-            }),
-        )
-        .await?;
+    let ticket_type = add_type(organizer, &event, "Standing", plan.capacity).await?;
     let list = organizer
         .post(
             &format!("{base}/lists"),
@@ -126,12 +117,30 @@ pub async fn put_on_sale(organizer: &Api, now: OffsetDateTime, plan: Plan<'_>) -
         .await?;
     organizer.post(&format!("{base}/publish"), json!({})).await?;
     Ok(Show {
-        ticket_type: text(&ticket_type, "/ticket_type_id")?.to_owned(),
+        ticket_type,
         list: text(&list, "/list_id")?.to_owned(),
         supervisor: text(&supervisor, "/steward_id")?.to_owned(),
         gates,
         event,
     })
+}
+
+/// Adds a ticket type with a capacity of its own. Returns its id.
+///
+/// # Errors
+/// If the server refuses.
+pub async fn add_type(organizer: &Api, event: &str, name: &str, capacity: u32) -> Result<String> {
+    let made = organizer
+        .post(
+            &format!("/organizer/events/{event}/ticket-types"),
+            json!({
+                "name": name, "price": { "amount_minor": 2_500, "currency": "EUR" },
+                "fee": { "amount_minor": 150, "currency": "EUR" },
+                "tax": { "rate_bp": 700, "inclusive": true }, "capacity": capacity,
+            }),
+        )
+        .await?;
+    Ok(text(&made, "/ticket_type_id")?.to_owned())
 }
 
 /// Buys as a guest and pays in the same call. `key` is the Idempotency-Key.
