@@ -18,6 +18,7 @@ pub mod gates;
 pub mod http;
 pub mod jobs;
 pub mod keys;
+pub mod network;
 pub mod news;
 pub mod pg;
 pub mod selling;

@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::clock::Clock;
+use crate::network::Network;
 use crate::store::{Db, Tx, daily, limits};
 
 /// So many attempts within a window.
@@ -159,7 +160,7 @@ fn key(name: &str, whom: Whom<'_>) -> [u8; 32] {
         }
         Whom::Client(addr) => {
             hash.update(b"\0client\0");
-            hash.update(network(addr));
+            hash.update(Network::from(addr).to_bytes());
         }
     }
     hash.finalize().into()
@@ -172,14 +173,6 @@ impl Counted {
             Some(key) => limits::take_back(tx, key, self.at).await,
             None => Ok(()),
         }
-    }
-}
-
-/// One client: an IPv4 address, or the 64 bits of an IPv6 network, whose host part is everybody's to choose.
-pub(super) fn network(addr: IpAddr) -> Vec<u8> {
-    match addr.to_canonical() {
-        IpAddr::V4(v4) => v4.octets().to_vec(),
-        IpAddr::V6(v6) => v6.octets()[..8].to_vec(),
     }
 }
 

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use ring::hmac;
 
-use super::limit::{Limit, Refused, Whom, network};
+use super::limit::{Limit, Refused, Whom};
 use super::password::HashError;
 use crate::app::App;
 use crate::domain::account::{Email, Password};
 use crate::keys::MasterKey;
+use crate::network::Network;
 use crate::store::Tx;
 use crate::store::users::{self, User};
 
@@ -79,7 +80,7 @@ fn limit(app: &App) -> Limit {
 pub fn place(master: &MasterKey, client: IpAddr, user_agent: Option<&str>) -> [u8; 32] {
     let key = master.subkey("hvflvspot/known-client/v1\0");
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &*key));
-    context.update(&network(client));
+    context.update(&Network::from(client).to_bytes());
     context.update(b"\0");
     context.update(user_agent.unwrap_or_default().as_bytes());
     let mut out = [0; 32];

@@ -12,8 +12,8 @@ use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::edge::InFlight;
-use super::network::Network;
 use crate::config::HttpConfig;
+use crate::network::Network;
 
 /// There is no place, or no memory, for one more body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

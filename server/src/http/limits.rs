@@ -21,9 +21,9 @@ use uuid::Uuid;
 use super::auth::Caller;
 use super::edge::Client;
 use super::error::ApiError;
-use super::network::Network;
 use crate::app::{App, AppState};
 use crate::config::Rate;
+use crate::network::Network;
 
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

@@ -29,7 +29,6 @@ pub mod gotrue;
 pub mod health;
 pub mod limits;
 pub mod metrics;
-pub mod network;
 mod notice;
 pub mod once;
 pub mod openapi;

@@ -26,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use super::network::Network;
 use crate::config::{HttpConfig, Net};
+use crate::network::Network;
 
 /// At a stop: how long a connection that made no request yet may still make its first.
 const LAST_CALL: Duration = Duration::from_millis(300);

@@ -16,6 +16,14 @@ impl From<IpAddr> for Network {
     }
 }
 
+impl Network {
+    /// For hashes of who was counted.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
