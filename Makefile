@@ -38,6 +38,7 @@ test: ## everything a change needs: lints and all tests, on a real PostgreSQL th
 
 test-all: test ## adds the tour, performed against a server of its own on a fresh data folder, and third parties
 	@scripts/setup third
+	HISTORIES=1000 cargo nextest run -p hvflvspot-tests --test selling histories
 	@scripts/third/openapi
 	@scripts/third/schemathesis
 	@scripts/third/slowhttptest

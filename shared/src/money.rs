@@ -18,6 +18,18 @@ impl Currency {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("only ASCII letters are stored")
     }
+
+    /// Digits after the point: how many minor units make a whole one is ten to this power (ISO 4217, list one).
+    #[must_use]
+    pub const fn exponent(&self) -> u8 {
+        match &self.0 {
+            b"BIF" | b"CLP" | b"DJF" | b"GNF" | b"ISK" | b"JPY" | b"KMF" | b"KRW" | b"PYG" | b"RWF"
+            | b"UGX" | b"UYI" | b"VND" | b"VUV" | b"XAF" | b"XOF" | b"XPF" => 0,
+            b"BHD" | b"IQD" | b"JOD" | b"KWD" | b"LYD" | b"OMR" | b"TND" => 3,
+            b"CLF" | b"UYW" => 4,
+            _ => 2,
+        }
+    }
 }
 
 impl std::fmt::Display for Currency {
@@ -86,6 +98,18 @@ impl Money {
     }
 }
 
+/// For people: `12.50 EUR`, `500 JPY`, `-0.005 KWD`.
+impl std::fmt::Display for Money {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let digits = usize::from(self.currency.exponent());
+        let sign = if self.amount_minor < 0 { "-" } else { "" };
+        let text = format!("{:0>width$}", self.amount_minor.unsigned_abs(), width = digits + 1);
+        let (whole, part) = text.split_at(text.len() - digits);
+        let point = if digits == 0 { "" } else { "." };
+        write!(f, "{sign}{whole}{point}{part} {}", self.currency)
+    }
+}
+
 /// A tax rate in basis points (1900 = 19 %), and whether prices contain it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,30 +124,31 @@ impl Tax {
     /// Splits a stated amount (minor units, not negative) into `(net, tax)`.
     ///
     /// Inclusive: tax = amount × rate ÷ (1 + rate), net the rest. Exclusive: net is the amount and tax comes on top.
-    /// Rounds half to even on the tax, the only place of the product that rounds. `None` on overflow.
+    /// The tax is rounded, half up; the net amount is the rest. `None` on overflow.
     #[must_use]
     pub fn split(self, amount_minor: i64) -> Option<(i64, i64)> {
         let amount = i128::from(amount_minor);
         let rate = i128::from(self.rate_bp);
         if self.inclusive {
-            let tax = i64::try_from(div_half_even(amount * rate, 10_000 + rate)).ok()?;
+            let tax = i64::try_from(div_half_up(amount * rate, 10_000 + rate)).ok()?;
             Some((amount_minor.checked_sub(tax)?, tax))
         } else {
-            let tax = i64::try_from(div_half_even(amount * rate, 10_000)).ok()?;
+            let tax = i64::try_from(div_half_up(amount * rate, 10_000)).ok()?;
             amount_minor.checked_add(tax)?;
             Some((amount_minor, tax))
         }
     }
 }
 
-/// `n ÷ d` for d > 0, rounded to nearest, ties to even.
-fn div_half_even(n: i128, d: i128) -> i128 {
-    let (q, r) = (n.div_euclid(d), n.rem_euclid(d));
-    match (2 * r).cmp(&d) {
-        std::cmp::Ordering::Less => q,
-        std::cmp::Ordering::Greater => q + 1,
-        std::cmp::Ordering::Equal => q + (q & 1),
-    }
+/// `rate_bp` hundredths of a percent of an amount, rounded half up: a fee or a discount. `None` on overflow.
+#[must_use]
+pub fn share(amount_minor: i64, rate_bp: u16) -> Option<i64> {
+    i64::try_from(div_half_up(i128::from(amount_minor) * i128::from(rate_bp), 10_000)).ok()
+}
+
+/// `n ÷ d` for d > 0, rounded to nearest, ties up: the only place of the product that rounds money.
+fn div_half_up(n: i128, d: i128) -> i128 {
+    (2 * n + d).div_euclid(2 * d)
 }
 
 #[cfg(test)]
@@ -131,14 +156,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tax_is_split_with_ties_to_even() {
+    fn tax_is_split_with_ties_up() {
         let inclusive = |rate_bp, amount| Tax { rate_bp, inclusive: true }.split(amount);
         let exclusive = |rate_bp, amount| Tax { rate_bp, inclusive: false }.split(amount);
         assert_eq!(inclusive(1900, 11_900), Some((10_000, 1_900)));
         assert_eq!(inclusive(1900, 100), Some((84, 16)));
         assert_eq!(exclusive(1900, 100), Some((100, 19)));
-        assert_eq!(exclusive(500, 10), Some((10, 0)), "0.5 rounds to the even 0");
-        assert_eq!(exclusive(500, 30), Some((30, 2)), "1.5 rounds to the even 2");
+        assert_eq!(exclusive(500, 10), Some((10, 1)), "0.5 rounds up");
+        assert_eq!(exclusive(500, 30), Some((30, 2)), "1.5 rounds up");
+        assert_eq!(exclusive(500, 9), Some((9, 0)), "0.45 does not");
         assert_eq!(exclusive(0, 12_345), Some((12_345, 0)));
         assert_eq!(exclusive(10_000, i64::MAX), None, "overflow is an answer, not a wrap");
     }
@@ -149,6 +175,33 @@ mod tests {
         for bad in ["eur", "EU", "EURO", "E1R", "ÄÖ", ""] {
             assert_eq!(bad.parse::<Currency>(), Err(InvalidCurrency), "{bad}");
         }
+    }
+
+    #[test]
+    fn amounts_are_written_with_the_digits_of_their_currency() {
+        for (minor, currency, text) in [
+            (1_250, "EUR", "12.50 EUR"),
+            (5, "EUR", "0.05 EUR"),
+            (0, "EUR", "0.00 EUR"),
+            (-105, "USD", "-1.05 USD"),
+            (500, "JPY", "500 JPY"),
+            (0, "KRW", "0 KRW"),
+            (1_234, "KWD", "1.234 KWD"),
+            (-5, "BHD", "-0.005 BHD"),
+            (12_345, "CLF", "1.2345 CLF"),
+            (i64::MIN, "JPY", "-9223372036854775808 JPY"),
+        ] {
+            let money = Money { amount_minor: minor, currency: currency.parse().unwrap() };
+            assert_eq!(money.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_share_is_rounded_half_up() {
+        assert_eq!(share(1_999, 1_000), Some(200), "199.9");
+        assert_eq!(share(5, 1_000), Some(1), "0.5");
+        assert_eq!(share(4, 1_000), Some(0), "0.4");
+        assert_eq!(share(i64::MAX, 10_000), Some(i64::MAX));
     }
 
     #[test]

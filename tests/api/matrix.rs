@@ -72,6 +72,8 @@ struct World {
     /// (the guest's, the user's, of others) that nobody changes.
     lasting: [Bought; 3],
     undocumented: BTreeSet<String>,
+    /// Promo codes made so far.
+    codes: u32,
 }
 
 #[derive(Debug)]
@@ -124,7 +126,7 @@ fn operations(document: &Value) -> Result<Vec<Operation>> {
 fn body_of(operation: &Operation) -> Value {
     let pay = json!({ "method": "simulated", "token": "tok_always_succeeds" });
     match operation.name().as_str() {
-        "POST /tickets/purchase" => json!({
+        "POST /tickets/purchase" | "POST /tickets/quote" => json!({
             "event_id": "$event_id", "email": "guest@matrix.example",
             "items": [{ "ticket_type_id": "$ticket_type_id", "quantity": 1 }],
         }),
@@ -136,7 +138,11 @@ fn body_of(operation: &Operation) -> Value {
             "name": "Seats", "price": { "amount_minor": 2_000, "currency": "EUR" },
             "tax": { "rate_bp": 1_000, "inclusive": true }, "capacity": 10,
         }),
+        "POST /organizer/events/{event_id}/complimentary" | "POST /events/{event_id}/waiting-list" => json!({
+            "ticket_type_id": "$ticket_type_id", "quantity": 1, "email": "somebody@matrix.example",
+        }),
         "POST /organizer/events/{event_id}/quotas" => json!({ "name": "Rows", "capacity": 10 }),
+        "POST /events/{event_id}/unlock" => json!({ "promo_code": "NONE" }),
         "POST /organizer/events/{event_id}/lists" => json!({ "name": "Backstage" }),
         "POST /organizer/events/{event_id}/gates" => json!({ "name": "West" }),
         "POST /organizer/events/{event_id}/stewards" => json!({ "label": "Eve", "pin": "492817" }),
@@ -164,6 +170,13 @@ async fn fresh(world: &mut World, name: &str, side: usize, who: &str) -> Result<
         "steward_id" => {
             made(format!("{event}/stewards"), json!({ "label": "Ann", "pin": "492817" }), "steward_id")
         }
+        "promo_code_id" => {
+            let code = format!("CODE-{}", world.codes);
+            world.codes += 1;
+            made(format!("{event}/promo-codes"), json!({ "code": code }), "promo_code_id")
+        }
+        // Somebody on the line of a sold-out type of the account's, or of a guest's.
+        "entry_id" => return waiting(world, side, who).await.map(Some),
         "slot_id" => made(format!("{event}/devices/slots"), json!({ "label": "Phone" }), "slot_id"),
         "ticket_type_id" => {
             let body = json!({
@@ -222,6 +235,28 @@ async fn fresh(world: &mut World, name: &str, side: usize, who: &str) -> Result<
     Ok(Some((text(&reply.expect(201)?, id)?, String::new())))
 }
 
+/// A place on the waiting list: the user's own, a guest's with its secret, or somebody's of the other side.
+async fn waiting(world: &mut World, side: usize, who: &str) -> Result<(String, String)> {
+    let at = if side == 0 { &world.ours } else { &world.theirs };
+    world.codes += 1;
+    let path = format!("/events/{}/waiting-list", at.ids["event_id"]);
+    let body = json!({
+        "ticket_type_id": at.ids["sold_out_id"], "quantity": 1, "email": format!("w{}@matrix.example", world.codes),
+    });
+    let request = world.server.request(Method::POST, &path).json(&body);
+    let request = match who {
+        "guest" => request,
+        _ if side == 0 => request.bearer_auth(&world.user),
+        _ => request,
+    };
+    // The account waits once; its earlier place is gone by then.
+    sqlx::query("update waiting_list set status = 'left' where status = 'waiting' and user_id is not null")
+        .execute(&mut world.db)
+        .await?;
+    let entry = send(request).await?.expect(201)?;
+    Ok((text(&entry, "entry_id")?, entry["booking_secret"].as_str().unwrap_or_default().to_owned()))
+}
+
 /// The id that stands for `name`, and the secret that a guest shows with it.
 async fn object(
     world: &mut World,
@@ -230,9 +265,19 @@ async fn object(
     side: usize,
     who: &str,
 ) -> Result<(String, String)> {
+    // An event is canceled for good.
+    if name == "event_id" && operation.name() == "POST /organizer/events/{event_id}/cancel" {
+        let at = if side == 0 { &world.ours } else { &world.theirs };
+        let body = json!({
+            "title": "Short-lived", "category_id": "music", "time_zone": "Europe/Vienna", "currency": "EUR",
+            "starts_at": "2090-06-01T18:00:00Z",
+        });
+        let made = world.server.post_as(&at.owner, "/organizer/events/create", &body).await?.expect(201)?;
+        return Ok((text(&made, "event_id")?, String::new()));
+    }
     let last = operation.path.split('/').rfind(|part| part.starts_with('{'));
     let used_up = last.is_none_or(|last| last == format!("{{{name}}}"));
-    if operation.changes()
+    if (operation.changes() || name == "entry_id")
         && used_up
         && let Some((id, secret)) = fresh(world, name, side, who).await?
     {
@@ -298,7 +343,7 @@ async fn ask(world: &mut World, operation: &Operation, who: &str, side: usize, b
         let end = at + path[at..].find('}').context("a closing brace")?;
         let name = path[at + 1..end].to_owned();
         let (id, shown) = object(world, operation, &name, side, who).await?;
-        if matches!(name.as_str(), "booking_id" | "ticket_id") {
+        if matches!(name.as_str(), "booking_id" | "ticket_id" | "entry_id") {
             secret = shown;
         }
         path.replace_range(at..=end, &id);
@@ -492,6 +537,10 @@ async fn found(server: &TestServer, db: &mut PgConnection, name: &str) -> Result
         "tax": { "rate_bp": 1_000, "inclusive": true }, "capacity": 10_000,
     });
     let kind = post(&format!("{path}/ticket-types"), kind).await?;
+    let sold_out = json!({
+        "name": "Box", "price": { "amount_minor": 2_000, "currency": "EUR" }, "capacity": 0,
+    });
+    let sold_out = post(&format!("{path}/ticket-types"), sold_out).await?;
     let list = post(&format!("{path}/lists"), json!({ "name": "Entrance" })).await?;
     let gate = post(&format!("{path}/gates"), json!({ "name": "North" })).await?;
     let steward = post(&format!("{path}/stewards"), json!({ "label": "Ann", "pin": "492817" })).await?;
@@ -514,6 +563,7 @@ async fn found(server: &TestServer, db: &mut PgConnection, name: &str) -> Result
         ("event_id", event),
         ("ticket_type_id", text(&kind, "ticket_type_id")?),
         ("quota_id", text(&kind, "quota_id")?),
+        ("sold_out_id", text(&sold_out, "ticket_type_id")?),
         ("list_id", text(&list, "list_id")?),
         ("gate_id", text(&gate, "gate_id")?),
         ("steward_id", text(&steward, "steward_id")?),
@@ -586,6 +636,7 @@ async fn world() -> Result<World> {
         lasting,
         cookies: BTreeMap::new(),
         undocumented: BTreeSet::new(),
+        codes: 0,
     })
 }
 

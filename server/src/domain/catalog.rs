@@ -5,7 +5,8 @@ use shared::ids::{EventId, OrganizerId, QuotaId, TicketTypeId};
 use shared::money::{Currency, Tax};
 use time::{Duration, OffsetDateTime};
 
-use super::pricing::UnitPrice;
+use super::pricing::{EventFee, Stated, UnitPrice};
+use super::promo::{CodeRefused, PromoCode};
 use super::ticket::{self, Window};
 
 /// Where an event stands.
@@ -60,8 +61,13 @@ pub struct SaleType {
     pub sales_until: Option<OffsetDateTime>,
     pub window: Window,
     pub max_per_booking: u32,
-    /// Hidden or archived.
-    pub off_sale: bool,
+    pub max_per_person: Option<u32>,
+    /// Sold to those alone who have a code that unlocks it.
+    pub hidden: bool,
+    /// People wait for it: what is free is theirs.
+    pub queued: bool,
+    /// Off sale for good.
+    pub archived: bool,
 }
 
 /// An event as a sale needs it. `version` names this state; the sale's statement refuses any other.
@@ -77,7 +83,23 @@ pub struct SaleEvent {
     pub ends_at: Option<OffsetDateTime>,
     pub hold: Duration,
     pub max_per_booking: u32,
+    pub max_per_person: Option<u32>,
+    pub fee: EventFee,
+    /// How many the waiting room lets in a minute; `None`: there is none.
+    pub admit_per_minute: Option<u32>,
+    /// People may wait for what is sold out.
+    pub waiting_list: bool,
+    /// How long an offer to who waits is held.
+    pub offer: Duration,
     pub types: Vec<SaleType>,
+}
+
+/// Under which terms something is sold.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms<'a> {
+    pub code: Option<&'a PromoCode>,
+    /// To somebody who waited for it.
+    pub offered: bool,
 }
 
 /// One wish of a shopping list.
@@ -95,6 +117,8 @@ pub struct QuotedLine {
     pub quota_id: QuotaId,
     pub quantity: u32,
     pub unit: UnitPrice,
+    /// How much less one costs than without a code.
+    pub unit_discount_minor: i64,
     pub window: Window,
 }
 
@@ -104,6 +128,8 @@ pub struct Quote {
     pub lines: Vec<QuotedLine>,
     pub sum: UnitPrice,
     pub total_minor: i64,
+    /// How much less it is than without a code.
+    pub discount_minor: i64,
     /// Of all lines.
     pub tickets: u32,
 }
@@ -133,6 +159,27 @@ pub enum NotOnSale {
     TooMany { max: u32 },
     #[error("the price cannot be computed")]
     Overflow,
+    #[error("people wait for these tickets")]
+    Queued { item: usize },
+    #[error("one person may have at most {max} of these tickets")]
+    PersonLimit { max: u32 },
+    #[error(transparent)]
+    Code(#[from] CodeRefused),
+    #[error("this place in the waiting room has bought already")]
+    PlaceUsed,
+    #[error("this event has a waiting room: take a place there first")]
+    PlaceNeeded,
+}
+
+/// What staff cannot give away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotGivable {
+    #[error("the event was canceled")]
+    Canceled,
+    #[error("there is no such ticket type")]
+    UnknownType,
+    #[error("tickets of this type let nobody in any more")]
+    Over,
 }
 
 impl SaleEvent {
@@ -140,7 +187,7 @@ impl SaleEvent {
     ///
     /// # Errors
     /// [`NotOnSale`], the first reason met.
-    pub fn quote(&self, wishes: &[Wish], now: OffsetDateTime) -> Result<Quote, NotOnSale> {
+    pub fn quote(&self, wishes: &[Wish], terms: Terms<'_>, now: OffsetDateTime) -> Result<Quote, NotOnSale> {
         match self.status {
             EventStatus::Published => {}
             EventStatus::Canceled => return Err(NotOnSale::Canceled),
@@ -149,34 +196,48 @@ impl SaleEvent {
         if wishes.is_empty() {
             return Err(NotOnSale::Empty);
         }
+        if let Some(code) = terms.code {
+            code.check_time(now)?;
+        }
         let mut quote = Quote {
             lines: Vec::with_capacity(wishes.len()),
             sum: UnitPrice::default(),
             total_minor: 0,
+            discount_minor: 0,
             tickets: 0,
         };
         for (item, wish) in wishes.iter().enumerate() {
-            let line = self.line(item, wish, now)?;
+            let line = self.line(item, wish, terms, now)?;
             if quote.lines.iter().any(|l| l.ticket_type_id == wish.ticket_type_id) {
                 return Err(NotOnSale::Repeated { item });
             }
-            let cost = line.unit.times(wish.quantity).ok_or(NotOnSale::Overflow)?;
-            quote.sum = quote.sum.plus(&cost).ok_or(NotOnSale::Overflow)?;
-            quote.tickets = quote.tickets.saturating_add(wish.quantity);
-            quote.lines.push(line);
+            quote.add(line).ok_or(NotOnSale::Overflow)?;
         }
         if quote.tickets > self.max_per_booking {
             return Err(NotOnSale::TooMany { max: self.max_per_booking });
         }
-        quote.total_minor = quote.sum.total_minor().ok_or(NotOnSale::Overflow)?;
+        if let Some(max) = self.max_per_person.filter(|max| quote.tickets > *max) {
+            return Err(NotOnSale::PersonLimit { max });
+        }
+        if terms.code.is_some_and(|code| !quote.lines.iter().any(|l| code.covers(l.ticket_type_id.0))) {
+            return Err(CodeRefused::NotForThese.into());
+        }
         Ok(quote)
     }
 
-    fn line(&self, item: usize, wish: &Wish, now: OffsetDateTime) -> Result<QuotedLine, NotOnSale> {
+    fn line(
+        &self,
+        item: usize,
+        wish: &Wish,
+        terms: Terms<'_>,
+        now: OffsetDateTime,
+    ) -> Result<QuotedLine, NotOnSale> {
+        let code = terms.code.filter(|code| code.covers(wish.ticket_type_id.0));
+        let open = |t: &SaleType| !t.hidden || terms.offered || code.is_some_and(|code| code.unlocks);
         let of = self
             .types
             .iter()
-            .find(|t| t.ticket_type_id == wish.ticket_type_id && !t.off_sale)
+            .find(|t| t.ticket_type_id == wish.ticket_type_id && !t.archived && open(t))
             .ok_or(NotOnSale::UnknownType { item })?;
         if of.sales_from.is_some_and(|from| now < from) {
             return Err(NotOnSale::NotYet { item });
@@ -189,15 +250,85 @@ impl SaleEvent {
         if wish.quantity == 0 || wish.quantity > of.max_per_booking {
             return Err(NotOnSale::Quantity { item, max: of.max_per_booking });
         }
-        let unit = UnitPrice::of(of.price_minor, of.fee_minor, of.tax).ok_or(NotOnSale::Overflow)?;
-        Ok(QuotedLine {
+        if let Some(max) = of.max_per_person.filter(|max| wish.quantity > *max) {
+            return Err(NotOnSale::PersonLimit { max });
+        }
+        if of.queued && !terms.offered {
+            return Err(NotOnSale::Queued { item });
+        }
+        self.priced(of, wish.quantity, code).ok_or(NotOnSale::Overflow)
+    }
+
+    fn priced(&self, of: &SaleType, quantity: u32, code: Option<&PromoCode>) -> Option<QuotedLine> {
+        let stated = of.stated(self.fee);
+        let list = stated.unit()?;
+        let unit = match code {
+            Some(code) => stated.discounted(code.discount)?,
+            None => list,
+        };
+        Some(QuotedLine {
+            ticket_type_id: of.ticket_type_id,
+            type_no: of.number,
+            quota_id: of.quota_id,
+            quantity,
+            unit,
+            unit_discount_minor: list.total_minor()?.checked_sub(unit.total_minor()?)?,
+            window: of.window,
+        })
+    }
+
+    /// Tickets that cost nothing, of a type on public sale or not, in its sales window or not.
+    ///
+    /// # Errors
+    /// [`NotGivable`]
+    pub fn gift(&self, wish: Wish, now: OffsetDateTime) -> Result<Quote, NotGivable> {
+        if self.status == EventStatus::Canceled {
+            return Err(NotGivable::Canceled);
+        }
+        let mut types = self.types.iter();
+        let of = types
+            .find(|t| t.ticket_type_id == wish.ticket_type_id && !t.archived)
+            .ok_or(NotGivable::UnknownType)?;
+        if now >= of.window.expires_at {
+            return Err(NotGivable::Over);
+        }
+        let line = QuotedLine {
             ticket_type_id: of.ticket_type_id,
             type_no: of.number,
             quota_id: of.quota_id,
             quantity: wish.quantity,
-            unit,
+            unit: UnitPrice::default(),
+            unit_discount_minor: 0,
             window: of.window,
+        };
+        Ok(Quote {
+            lines: vec![line],
+            sum: UnitPrice::default(),
+            total_minor: 0,
+            discount_minor: 0,
+            tickets: wish.quantity,
         })
+    }
+}
+
+impl SaleType {
+    /// What its organizer states about its price.
+    #[must_use]
+    pub fn stated(&self, event_fee: EventFee) -> Stated {
+        Stated { price_minor: self.price_minor, fee_minor: self.fee_minor, tax: self.tax, event_fee }
+    }
+}
+
+impl Quote {
+    /// Adds a line. `None` on overflow.
+    fn add(&mut self, line: QuotedLine) -> Option<()> {
+        self.sum = self.sum.plus(&line.unit.times(line.quantity)?)?;
+        self.total_minor = self.sum.total_minor()?;
+        let less = line.unit_discount_minor.checked_mul(i64::from(line.quantity))?;
+        self.discount_minor = self.discount_minor.checked_add(less)?;
+        self.tickets = self.tickets.saturating_add(line.quantity);
+        self.lines.push(line);
+        Some(())
     }
 }
 
@@ -238,6 +369,7 @@ pub fn type_window(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::pricing::Discount;
     use time::macros::datetime;
     use uuid::Uuid;
 
@@ -261,7 +393,10 @@ mod tests {
             sales_until: None,
             window: ticket::window(None, None, starts_at, None, 86_400),
             max_per_booking: 4,
-            off_sale: false,
+            max_per_person: None,
+            hidden: false,
+            queued: false,
+            archived: false,
         };
         SaleEvent {
             organizer_id: OrganizerId(Uuid::nil()),
@@ -274,6 +409,11 @@ mod tests {
             ends_at: None,
             hold: Duration::minutes(15),
             max_per_booking: 6,
+            max_per_person: None,
+            fee: EventFee::default(),
+            admit_per_minute: None,
+            waiting_list: true,
+            offer: Duration::HOUR,
             types: vec![of(1, 2_000), of(2, 3_500)],
         }
     }
@@ -284,7 +424,7 @@ mod tests {
 
     #[test]
     fn a_quote_is_the_sum_of_its_lines() {
-        let quote = event().quote(&[wish(1, 2), wish(2, 1)], NOW).unwrap();
+        let quote = event().quote(&[wish(1, 2), wish(2, 1)], Terms::default(), NOW).unwrap();
         assert_eq!((quote.total_minor, quote.tickets), (2 * 2_100 + 3_600, 3));
         assert_eq!(quote.lines.len(), 2);
     }
@@ -292,7 +432,7 @@ mod tests {
     #[test]
     fn limits_and_unknown_things_are_refused_by_place() {
         let event = event();
-        let quote = |wishes: &[Wish]| event.quote(wishes, NOW).map(|q| q.tickets);
+        let quote = |wishes: &[Wish]| event.quote(wishes, Terms::default(), NOW).map(|q| q.tickets);
         assert_eq!(quote(&[]), Err(NotOnSale::Empty));
         assert_eq!(quote(&[wish(1, 1), wish(9, 1)]), Err(NotOnSale::UnknownType { item: 1 }));
         assert_eq!(quote(&[wish(1, 1), wish(1, 1)]), Err(NotOnSale::Repeated { item: 1 }));
@@ -300,6 +440,48 @@ mod tests {
         assert_eq!(quote(&[wish(1, 5)]), Err(NotOnSale::Quantity { item: 0, max: 4 }));
         assert_eq!(quote(&[wish(1, 4), wish(2, 3)]), Err(NotOnSale::TooMany { max: 6 }));
         assert_eq!(quote(&[wish(1, 4), wish(2, 2)]), Ok(6));
+    }
+
+    #[test]
+    fn a_code_lowers_what_it_is_for_and_unlocks_what_is_hidden() {
+        let mut event = event();
+        event.types[1].hidden = true;
+        let code = PromoCode {
+            promo_code_id: Uuid::nil(),
+            revision: 1,
+            discount: Discount::Percent(5_000),
+            ticket_type_ids: Some(vec![type_id(2).0]),
+            unlocks: true,
+            valid_from: None,
+            valid_until: Some(NOW + Duration::HOUR),
+            max_uses: None,
+            max_uses_per_person: None,
+            budget_minor: None,
+        };
+        let terms = Terms { code: Some(&code), offered: false };
+        let both = [wish(1, 1), wish(2, 2)];
+        assert_eq!(
+            event.quote(&both, Terms::default(), NOW).map(|_| ()),
+            Err(NotOnSale::UnknownType { item: 1 })
+        );
+        let quote = event.quote(&both, terms, NOW).unwrap();
+        assert_eq!((quote.total_minor, quote.discount_minor), (2_100 + 2 * (1_750 + 100), 2 * 1_750));
+        let late = event.quote(&both, terms, NOW + Duration::HOUR).map(|_| ());
+        assert_eq!(late, Err(CodeRefused::Over.into()));
+        assert_eq!(event.quote(&[wish(1, 1)], terms, NOW).map(|_| ()), Err(CodeRefused::NotForThese.into()));
+        let locked = PromoCode { unlocks: false, ..code.clone() };
+        let terms = Terms { code: Some(&locked), offered: false };
+        assert_eq!(event.quote(&both, terms, NOW).map(|_| ()), Err(NotOnSale::UnknownType { item: 1 }));
+    }
+
+    #[test]
+    fn what_people_wait_for_is_sold_to_them_alone() {
+        let mut event = event();
+        event.types[0].queued = true;
+        let public = event.quote(&[wish(1, 1)], Terms::default(), NOW).map(|_| ());
+        assert_eq!(public, Err(NotOnSale::Queued { item: 0 }));
+        let offered = Terms { offered: true, ..Terms::default() };
+        assert_eq!(event.quote(&[wish(1, 1)], offered, NOW).map(|q| q.total_minor), Ok(2_100));
     }
 
     #[test]
@@ -322,7 +504,7 @@ mod tests {
         let mut event = event();
         event.types[0].sales_from = Some(NOW);
         event.types[0].sales_until = Some(NOW + Duration::HOUR);
-        let at = |now| event.quote(&[wish(1, 1)], now).map(|q| q.tickets);
+        let at = |now| event.quote(&[wish(1, 1)], Terms::default(), now).map(|q| q.tickets);
         assert_eq!(at(NOW - Duration::NANOSECOND), Err(NotOnSale::NotYet { item: 0 }));
         assert_eq!(at(NOW), Ok(1));
         assert_eq!(at(NOW + Duration::HOUR), Err(NotOnSale::NoLonger { item: 0 }));
@@ -333,14 +515,17 @@ mod tests {
         let mut event = event();
         let after = event.types[0].window.expires_at;
         assert_eq!(
-            event.quote(&[wish(1, 1)], after).map(|q| q.tickets),
+            event.quote(&[wish(1, 1)], Terms::default(), after).map(|q| q.tickets),
             Err(NotOnSale::NoLonger { item: 0 })
         );
-        event.types[0].off_sale = true;
-        assert_eq!(event.quote(&[wish(1, 1)], NOW).map(|_| ()), Err(NotOnSale::UnknownType { item: 0 }));
+        event.types[0].archived = true;
+        assert_eq!(
+            event.quote(&[wish(1, 1)], Terms::default(), NOW).map(|_| ()),
+            Err(NotOnSale::UnknownType { item: 0 })
+        );
         event.status = EventStatus::Draft;
-        assert_eq!(event.quote(&[wish(2, 1)], NOW).map(|_| ()), Err(NotOnSale::Event));
+        assert_eq!(event.quote(&[wish(2, 1)], Terms::default(), NOW).map(|_| ()), Err(NotOnSale::Event));
         event.status = EventStatus::Canceled;
-        assert_eq!(event.quote(&[wish(2, 1)], NOW).map(|_| ()), Err(NotOnSale::Canceled));
+        assert_eq!(event.quote(&[wish(2, 1)], Terms::default(), NOW).map(|_| ()), Err(NotOnSale::Canceled));
     }
 }

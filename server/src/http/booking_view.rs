@@ -2,10 +2,7 @@
 
 use std::collections::HashMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use shared::ids::{EventId, OrganizerId};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -23,6 +20,7 @@ use crate::selling::keys::{self, Opened};
 use crate::selling::{Actor, StepError};
 use crate::store::booking::{self, Booking};
 use crate::store::member::{self, OrgRole};
+use crate::store::promo;
 use crate::store::ticket::{self, Ticket, TypeInWords};
 use crate::store::transaction;
 
@@ -44,6 +42,8 @@ pub struct BookingJson {
     pub tax: MoneyJson,
     /// Price, fee and tax: what is paid.
     pub total: MoneyJson,
+    /// How much less that is than without the promo code.
+    pub discount: MoneyJson,
     /// What went back, or is on its way back.
     pub refunded: MoneyJson,
     /// Until when an unpaid booking is held.
@@ -197,6 +197,7 @@ pub async fn booking_json(app: &App, booking: &Booking) -> Result<BookingJson, A
     let movements = transaction::of_booking(&mut tx, organizer_id, booking_id).await?;
     let types: Vec<Uuid> = lines.iter().map(|l| l.ticket_type_id).collect();
     let words = ticket::types_in_words(&mut tx, organizer_id, &types).await?;
+    let claimed = promo::of_booking(&mut tx, organizer_id, booking_id).await?;
     tx.commit().await?;
     let amount = |minor| money(minor, &booking.currency);
     let items = lines.iter().map(|line| ItemJson {
@@ -216,6 +217,7 @@ pub async fn booking_json(app: &App, booking: &Booking) -> Result<BookingJson, A
         fee: amount(booking.fee_minor),
         tax: amount(booking.tax_minor),
         total: amount(booking.total_minor),
+        discount: amount(claimed.map(|c| c.discount_minor).unwrap_or_default()),
         refunded: amount(booking.refunded_minor),
         held_until: booking.held_until,
         created_at: booking.created_at,
@@ -282,14 +284,9 @@ fn code_with(opened: &Opened, ticket: &Ticket) -> Result<String, ApiError> {
     Ok(code_text(key, OrganizerId(ticket.organizer_id), EventId(ticket.event_id), &facts))
 }
 
-/// The secret of a guest's booking: base64url(organizer id ‖ 32 bytes), made from the master key and the
-/// booking's id, so that a purchase that is taken over after a crash can still tell it. Only its hash is stored.
+/// The secret of a guest's booking, and what it opens.
 pub fn booking_secret(app: &App, organizer_id: Uuid, booking_id: Uuid) -> (String, Guest) {
-    let random = app.master_key.subkey(&format!("hvflvspot/booking-secret/v1\0{booking_id}"));
-    let mut bytes = organizer_id.as_bytes().to_vec();
-    bytes.extend_from_slice(&*random);
-    let text = URL_SAFE_NO_PAD.encode(&bytes);
-    let secret_hash = Sha256::digest(text.as_bytes()).into();
+    let (text, secret_hash) = crate::selling::booking_secret(app, organizer_id, booking_id);
     (text, Guest { organizer_id, secret_hash })
 }
 

@@ -3,10 +3,12 @@
 //! piece of work and may be repeated at any point; one bad item stops nobody else's.
 
 pub mod audit_chain;
+pub mod cancel_events;
 pub mod expire;
 pub mod outbox;
 pub mod reconcile;
 mod sweep;
+pub mod waiting;
 
 use std::future::Future;
 use std::time::Duration;
@@ -31,6 +33,13 @@ pub fn start(app: &AppState) -> Jobs {
         |app| async move { audit_chain::run(&app).await },
     );
     jobs.every(app, "expire", Duration::from_secs(5), |app| async move { expire::run(&app).await });
+    jobs.every(app, "waiting", Duration::from_secs(5), |app| async move { waiting::run(&app).await });
+    jobs.every(
+        app,
+        "cancel_events",
+        Duration::from_secs(5),
+        |app| async move { cancel_events::run(&app).await },
+    );
     jobs.every(app, "outbox", Duration::from_secs(1), |app| async move { outbox::run(&app).await });
     jobs.every(app, "reconcile", Duration::from_secs(15), |app| async move { reconcile::run(&app).await });
     jobs

@@ -60,7 +60,7 @@ pub async fn event_for_sale(app: &App, event_id: Uuid) -> Result<Option<Arc<Sale
 }
 
 /// Reads an event for sale; under the organizer's context.
-async fn load(
+pub(super) async fn load(
     conn: &mut PgConnection,
     organizer_id: Uuid,
     event_id: Uuid,
@@ -82,7 +82,10 @@ async fn load(
         sales_until: t.sales_until,
         window: type_window((event.starts_at, event.ends_at), (t.valid_from, t.valid_until, t.grace_secs)),
         max_per_booking: t.max_per_booking.unsigned_abs(),
-        off_sale: t.hidden || t.archived_at.is_some(),
+        max_per_person: t.max_per_person.map(i32::unsigned_abs),
+        hidden: t.hidden,
+        queued: t.queued,
+        archived: t.archived_at.is_some(),
         name: t.name,
     };
     Ok(Some(SaleEvent {
@@ -95,6 +98,11 @@ async fn load(
         ends_at: event.ends_at,
         hold: Duration::seconds(i64::from(event.hold_secs)),
         max_per_booking: event.max_per_booking.unsigned_abs(),
+        max_per_person: event.max_per_person.map(i32::unsigned_abs),
+        fee: event.fee(),
+        admit_per_minute: event.admit_per_minute.map(i32::unsigned_abs),
+        waiting_list: event.waiting_list,
+        offer: Duration::seconds(i64::from(event.offer_secs)),
         types: types.into_iter().map(of).collect(),
         title: event.title,
     }))

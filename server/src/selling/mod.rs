@@ -3,6 +3,8 @@
 //! expiry of the hold brings to an end.
 
 pub mod catalog;
+pub(crate) mod claims;
+pub mod gift;
 pub mod issue;
 pub mod keys;
 pub mod once;
@@ -11,15 +13,21 @@ pub mod purchase;
 pub mod queue;
 pub mod refund;
 mod rush;
+pub mod waiting;
+pub mod waiting_room;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::adapters::payment::Providers;
 use crate::adapters::payment::simulated::Simulated;
+use crate::app::App;
 use crate::config::GatewayConfig;
 use crate::keys::MasterKey;
 use crate::store::change::RecordError;
@@ -31,8 +39,22 @@ pub struct Selling {
     pub catalog: catalog::Cache,
     pub keys: keys::Cache,
     pub(crate) line: rush::Line,
+    /// Who just came into a waiting room.
+    pub(crate) arrivals: waiting_room::Arrivals,
     /// Work that goes on when its request goes away; waited for at a stop.
     pub tasks: TaskTracker,
+}
+
+/// The secret of a guest's booking and its SHA-256: base64url(organizer id ‖ 32 bytes), made from the master key and
+/// the booking's id, so that a purchase that is taken over after a crash can still tell it. Only its hash is stored.
+#[must_use]
+pub fn booking_secret(app: &App, organizer_id: Uuid, booking_id: Uuid) -> (String, [u8; 32]) {
+    let random = app.master_key.subkey(&format!("hvflvspot/booking-secret/v1\0{booking_id}"));
+    let mut bytes = organizer_id.as_bytes().to_vec();
+    bytes.extend_from_slice(&*random);
+    let text = URL_SAFE_NO_PAD.encode(&bytes);
+    let hash = Sha256::digest(text.as_bytes()).into();
+    (text, hash)
 }
 
 /// Who acts, for the audit.
@@ -83,6 +105,7 @@ impl Selling {
             catalog: catalog::Cache::default(),
             keys: keys::Cache::default(),
             line: rush::Line::default(),
+            arrivals: waiting_room::Arrivals::default(),
             tasks: TaskTracker::new(),
         }
     }

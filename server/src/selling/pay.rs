@@ -142,10 +142,10 @@ async fn arrived(
         let again =
             sale::reacquire(&mut tx, payment.organizer_id, payment.booking_id, now + PAYMENT_PATIENCE)
                 .await?;
-        tx.commit().await?;
         if !again {
             break;
         }
+        tx.commit().await?;
     }
     match refund::of_late_payment(app, payment, &paid).await? {
         true => Ok(Settled::TooLate),

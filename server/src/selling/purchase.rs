@@ -7,13 +7,16 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::claims::{self, Claim, ClaimRefused};
 use super::issue::{self, IssueOrder, IssuedTicket, Lot};
 use super::pay::{self, Payment, Settled};
 use super::rush::{self, Done, Step};
 use super::{Actor, StepError, catalog};
 use crate::app::AppState;
-use crate::domain::catalog::{NotOnSale, Quote, SaleEvent, Wish};
+use crate::domain::catalog::{NotOnSale, Quote, QuotedLine, SaleEvent, Terms, Wish};
 use crate::domain::ledger::Amounts;
+use crate::domain::promo::{CodeRefused, PromoCode, code_key};
+use crate::store::promo;
 use crate::store::sale::{self, Held, NewHold, NewLine};
 
 /// Who buys.
@@ -32,6 +35,11 @@ pub struct Order {
     pub buyer: Buyer,
     pub wishes: Vec<Wish>,
     pub email: Option<String>,
+    /// Whose purchase it counts as, where something is counted per person.
+    pub person: String,
+    pub promo_code: Option<String>,
+    /// In the waiting room, of an event that has one.
+    pub place: Option<i64>,
     /// Provider and its token.
     pub payment: Option<(String, Option<String>)>,
     pub actor: Actor,
@@ -86,6 +94,7 @@ pub(crate) struct HoldOrder {
     event_id: Uuid,
     version: i64,
     hold: NewHold,
+    claim: Option<Claim>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +103,7 @@ pub(crate) enum HoldAnswer {
     Stale,
     /// Which line does not fit.
     Short(usize),
+    Refused(ClaimRefused),
 }
 
 /// Buys. The booking's id is the caller's: who repeats a purchase after a crash looks for it first.
@@ -105,7 +115,15 @@ pub async fn purchase(app: &AppState, order: Order) -> Result<Purchased, Purchas
     for _ in 0..3 {
         let event = catalog::event_for_sale(app, order.event_id).await?.ok_or(PurchaseError::NoEvent)?;
         let now = app.clock.now();
-        let quote = match event.quote(&order.wishes, now) {
+        if event.admit_per_minute.is_some() && order.place.is_none() {
+            return Err(NotOnSale::PlaceNeeded.into());
+        }
+        let code = match &order.promo_code {
+            Some(text) => Some(code_of(app, &event, text).await?),
+            None => None,
+        };
+        let terms = Terms { code: code.as_ref(), offered: false };
+        let quote = match event.quote(&order.wishes, terms, now) {
             Ok(quote) => quote,
             Err(e) => {
                 // Perhaps only the memory is stale.
@@ -121,8 +139,16 @@ pub async fn purchase(app: &AppState, order: Order) -> Result<Purchased, Purchas
         let hold = new_hold(&order, &quote, now + event.hold, payment);
         let payment_id = hold.payment.as_ref().map(|p| p.payment_id);
         let held_until = hold.held_until;
-        match hold_it(app, &event, hold).await? {
+        let claim =
+            Claim::of(app, order.booking_id, &order.person, &event, &quote, code.as_ref(), order.place);
+        match hold_it(app, &event, hold, claim).await? {
             HoldAnswer::Held => {}
+            HoldAnswer::Refused(ClaimRefused::Stale) => continue,
+            HoldAnswer::Refused(ClaimRefused::Code(why)) => return Err(NotOnSale::Code(why).into()),
+            HoldAnswer::Refused(ClaimRefused::PersonLimit(max)) => {
+                return Err(NotOnSale::PersonLimit { max }.into());
+            }
+            HoldAnswer::Refused(ClaimRefused::PlaceUsed) => return Err(NotOnSale::PlaceUsed.into()),
             HoldAnswer::Stale => {
                 app.selling.catalog.forget(order.event_id);
                 continue;
@@ -135,6 +161,44 @@ pub async fn purchase(app: &AppState, order: Order) -> Result<Purchased, Purchas
     Err(PurchaseError::Unsettled)
 }
 
+/// A live code of the event, in its state now.
+async fn code_of(app: &AppState, event: &SaleEvent, text: &str) -> Result<PromoCode, PurchaseError> {
+    let organizer_id = event.organizer_id.0;
+    let mut tx = app.db.tenant(organizer_id).await?;
+    let found = promo::by_key(&mut tx, organizer_id, event.event_id.0, &code_key(text)).await?;
+    tx.commit().await?;
+    Ok(found.ok_or(NotOnSale::Code(CodeRefused::Unknown))?.terms())
+}
+
+/// What a purchase would cost now. Nothing is taken: uses and room that are left now may be gone a moment later.
+///
+/// # Errors
+/// [`PurchaseError`], as the purchase itself.
+pub async fn quote(
+    app: &AppState,
+    event_id: Uuid,
+    wishes: &[Wish],
+    promo_code: Option<&str>,
+) -> Result<(Arc<SaleEvent>, Quote), PurchaseError> {
+    app.selling.catalog.forget(event_id);
+    let event = catalog::event_for_sale(app, event_id).await?.ok_or(PurchaseError::NoEvent)?;
+    let code = match promo_code {
+        Some(text) => Some(code_of(app, &event, text).await?),
+        None => None,
+    };
+    let quote = event.quote(wishes, Terms { code: code.as_ref(), offered: false }, app.clock.now())?;
+    if let Some(code) = &code {
+        let organizer_id = event.organizer_id.0;
+        let mut tx = app.db.tenant(organizer_id).await?;
+        let usage = promo::usage(&mut tx, organizer_id, &[code.promo_code_id]).await?;
+        tx.commit().await?;
+        let of = usage.first().copied().unwrap_or_default();
+        let (uses, spent) = (of.held + of.used, of.discount_held_minor + of.discount_used_minor);
+        code.check_left(uses, spent, quote.discount_minor).map_err(NotOnSale::Code)?;
+    }
+    Ok((event, quote))
+}
+
 /// False if the entry in memory was stale; it is forgotten then.
 async fn catalog_is_current(app: &AppState, event: &SaleEvent) -> Result<bool, sqlx::Error> {
     app.selling.catalog.forget(event.event_id.0);
@@ -143,7 +207,7 @@ async fn catalog_is_current(app: &AppState, event: &SaleEvent) -> Result<bool, s
 }
 
 /// Pays what is held, or issues it at once if it is free.
-async fn finish(
+pub(super) async fn finish(
     app: &AppState,
     event: &SaleEvent,
     quote: &Quote,
@@ -195,7 +259,22 @@ async fn finish(
     })
 }
 
-fn new_hold(
+/// The lines of a booking to be.
+pub(super) fn new_lines(booking_id: Uuid, quote: &Quote) -> Vec<NewLine> {
+    let line = |(line, l): (i16, &QuotedLine)| NewLine {
+        booking_id,
+        line,
+        ticket_type_id: l.ticket_type_id.0,
+        quota_id: l.quota_id.0,
+        quantity: i32::try_from(l.quantity).expect("a quote bounds quantities"),
+        unit_price_minor: l.unit.price_minor,
+        unit_fee_minor: l.unit.fee_minor,
+        unit_tax_minor: l.unit.tax_minor,
+    };
+    (0..).zip(&quote.lines).map(line).collect()
+}
+
+pub(super) fn new_hold(
     order: &Order,
     quote: &Quote,
     held_until: OffsetDateTime,
@@ -205,16 +284,6 @@ fn new_hold(
         Buyer::User(id) => (Some(id), None),
         Buyer::Guest(hash) => (None, Some(hex::encode(hash))),
     };
-    let lines = (0..).zip(&quote.lines).map(|(line, l)| NewLine {
-        booking_id: order.booking_id,
-        line,
-        ticket_type_id: l.ticket_type_id.0,
-        quota_id: l.quota_id.0,
-        quantity: i32::try_from(l.quantity).expect("a quote bounds quantities"),
-        unit_price_minor: l.unit.price_minor,
-        unit_fee_minor: l.unit.fee_minor,
-        unit_tax_minor: l.unit.tax_minor,
-    });
     NewHold {
         booking_id: order.booking_id,
         user_id,
@@ -224,17 +293,23 @@ fn new_hold(
         fee_minor: quote.sum.fee_minor,
         tax_minor: quote.sum.tax_minor,
         held_until,
-        lines: lines.collect(),
+        lines: new_lines(order.booking_id, quote),
         payment,
     }
 }
 
-async fn hold_it(app: &AppState, event: &SaleEvent, hold: NewHold) -> Result<HoldAnswer, StepError> {
+pub(super) async fn hold_it(
+    app: &AppState,
+    event: &SaleEvent,
+    hold: NewHold,
+    claim: Option<Claim>,
+) -> Result<HoldAnswer, StepError> {
     let order = Arc::new(HoldOrder {
         organizer_id: event.organizer_id.0,
         event_id: event.event_id.0,
         version: event.version,
         hold,
+        claim,
     });
     match rush::submit(app, event.event_id.0, Step::Hold(order)).await? {
         Done::Held(answer) => Ok(answer),
@@ -252,9 +327,12 @@ pub(super) async fn hold_all(
     let (organizer_id, event_id, version) = (first.organizer_id, first.event_id, first.version);
     // Who looked at an older or newer catalogue looks again and comes back.
     let same = |o: &&Arc<HoldOrder>| o.version == version;
-    let holds: Vec<NewHold> = orders.iter().filter(same).map(|o| o.hold.clone()).collect();
     let now = app.clock.now();
-    let (fitting, short) = match sale::hold(conn, organizer_id, event_id, version, &holds, now).await? {
+    let wanted: Vec<&Claim> = orders.iter().filter(same).filter_map(|o| o.claim.as_ref()).collect();
+    let refused = claims::admit(conn, organizer_id, event_id, &wanted, now).await?;
+    let granted = |o: &&Arc<HoldOrder>| same(o) && !refused.contains_key(&o.hold.booking_id);
+    let holds: Vec<NewHold> = orders.iter().filter(granted).map(|o| o.hold.clone()).collect();
+    let (fitting, short) = match hold_some(conn, first, &holds, now).await? {
         Held::All => (holds, HashMap::new()),
         Held::Stale => return Ok(vec![HoldAnswer::Stale; orders.len()]),
         Held::Short(free) => {
@@ -274,13 +352,33 @@ pub(super) async fn hold_all(
     };
     if !fitting.is_empty() {
         sale::note_for_users(conn, organizer_id, &fitting, now).await?;
+        let took = |claim: &&Claim| fitting.iter().any(|hold| hold.booking_id == claim.booking_id);
+        let wanted: Vec<&Claim> = wanted.into_iter().filter(took).collect();
+        claims::write(conn, organizer_id, event_id, &wanted, now).await?;
     }
-    let answer = |order: &Arc<HoldOrder>| match short.get(&order.hold.booking_id) {
-        _ if order.version != version => HoldAnswer::Stale,
-        Some(line) => HoldAnswer::Short(*line),
-        None => HoldAnswer::Held,
+    let answer = |order: &Arc<HoldOrder>| {
+        let id = order.hold.booking_id;
+        match (refused.get(&id), short.get(&id)) {
+            _ if order.version != version => HoldAnswer::Stale,
+            (Some(why), _) => HoldAnswer::Refused(*why),
+            (None, Some(line)) => HoldAnswer::Short(*line),
+            (None, None) => HoldAnswer::Held,
+        }
     };
     Ok(orders.iter().map(answer).collect())
+}
+
+/// Nothing to hold is held at once.
+async fn hold_some(
+    conn: &mut PgConnection,
+    of: &HoldOrder,
+    holds: &[NewHold],
+    now: OffsetDateTime,
+) -> Result<Held, sqlx::Error> {
+    match holds {
+        [] => Ok(Held::All),
+        _ => sale::hold(conn, of.organizer_id, of.event_id, of.version, holds, now).await,
+    }
 }
 
 /// Splits a batch by what is free: those who fit, in their order, and of each other one the line that does not.

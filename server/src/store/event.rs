@@ -4,6 +4,8 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::domain::pricing::{EventFee, FeeBearer};
+
 /// An event as stored.
 #[derive(Debug, Clone)]
 pub struct Event {
@@ -29,10 +31,29 @@ pub struct Event {
     pub extension_secs: i32,
     pub max_per_booking: i32,
     pub refundable_until: Option<OffsetDateTime>,
+    pub fee_fixed_minor: i64,
+    pub fee_rate_bp: i32,
+    pub fee_bearer: String,
+    pub max_per_person: Option<i32>,
+    pub waiting_list: bool,
+    pub offer_secs: i32,
+    pub admit_per_minute: Option<i32>,
     pub sale_version: i64,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
     pub published_at: Option<OffsetDateTime>,
+}
+
+impl Event {
+    /// Its fee on each ticket.
+    #[must_use]
+    pub fn fee(&self) -> EventFee {
+        EventFee {
+            fixed_minor: self.fee_fixed_minor,
+            rate_bp: u16::try_from(self.fee_rate_bp).expect("a CHECK bounds the fee's rate"),
+            bearer: FeeBearer::from_column(&self.fee_bearer),
+        }
+    }
 }
 
 /// One event; under the organizer's context. `lock` holds its row against other changes of the catalogue.
@@ -45,7 +66,9 @@ pub async fn find(
         Event,
         "select organizer_id, event_id, slug, title, description, category_id, venue_name, venue_address, city, country,
                 latitude, longitude, time_zone, admission_at, starts_at, ends_at, status, currency, hold_secs,
-                extension_secs, max_per_booking, refundable_until, sale_version, created_at, updated_at, published_at
+                extension_secs, max_per_booking, refundable_until, fee_fixed_minor, fee_rate_bp, fee_bearer,
+                max_per_person, waiting_list, offer_secs, admit_per_minute, sale_version, created_at, updated_at,
+                published_at
            from events where organizer_id = $1 and event_id = $2",
         organizer_id,
         event_id,
@@ -83,7 +106,9 @@ pub async fn list(
         Event,
         "select organizer_id, event_id, slug, title, description, category_id, venue_name, venue_address, city, country,
                 latitude, longitude, time_zone, admission_at, starts_at, ends_at, status, currency, hold_secs,
-                extension_secs, max_per_booking, refundable_until, sale_version, created_at, updated_at, published_at
+                extension_secs, max_per_booking, refundable_until, fee_fixed_minor, fee_rate_bp, fee_bearer,
+                max_per_person, waiting_list, offer_secs, admit_per_minute, sale_version, created_at, updated_at,
+                published_at
            from events
           where organizer_id = $1 and ($2::timestamptz is null or (starts_at, event_id) < ($2, $3))
             and ($5::text is null or status = $5)
@@ -105,8 +130,10 @@ pub async fn insert(conn: &mut PgConnection, event: &Event) -> Result<(), sqlx::
         "insert into events (organizer_id, event_id, slug, title, description, category_id, venue_name, venue_address,
                              city, country, latitude, longitude, time_zone, admission_at, starts_at, ends_at, status,
                              currency, hold_secs, extension_secs, max_per_booking, refundable_until, created_at,
-                             updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)",
+                             updated_at, fee_fixed_minor, fee_rate_bp, fee_bearer, max_per_person, waiting_list,
+                             offer_secs, admit_per_minute)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
+                 $25, $26, $27, $28, $29, $30, $31)",
         event.organizer_id,
         event.event_id,
         event.slug,
@@ -131,6 +158,13 @@ pub async fn insert(conn: &mut PgConnection, event: &Event) -> Result<(), sqlx::
         event.refundable_until,
         event.created_at,
         event.updated_at,
+        event.fee_fixed_minor,
+        event.fee_rate_bp,
+        event.fee_bearer,
+        event.max_per_person,
+        event.waiting_list,
+        event.offer_secs,
+        event.admit_per_minute,
     )
     .execute(conn)
     .await?;
@@ -144,7 +178,8 @@ pub async fn update(conn: &mut PgConnection, event: &Event) -> Result<(), sqlx::
                 city = $8, country = $9, latitude = $10, longitude = $11, time_zone = $12, admission_at = $13,
                 starts_at = $14, ends_at = $15, status = $16, hold_secs = $17, extension_secs = $18,
                 max_per_booking = $19, refundable_until = $20, updated_at = $21, published_at = $22,
-                sale_version = sale_version + 1
+                fee_fixed_minor = $23, fee_rate_bp = $24, fee_bearer = $25, max_per_person = $26, waiting_list = $27,
+                offer_secs = $28, admit_per_minute = $29, sale_version = sale_version + 1
           where organizer_id = $1 and event_id = $2",
         event.organizer_id,
         event.event_id,
@@ -168,6 +203,13 @@ pub async fn update(conn: &mut PgConnection, event: &Event) -> Result<(), sqlx::
         event.refundable_until,
         event.updated_at,
         event.published_at,
+        event.fee_fixed_minor,
+        event.fee_rate_bp,
+        event.fee_bearer,
+        event.max_per_person,
+        event.waiting_list,
+        event.offer_secs,
+        event.admit_per_minute,
     )
     .execute(conn)
     .await?;

@@ -6,7 +6,9 @@
 
 pub mod audit;
 pub mod booking;
+pub mod cancellation;
 pub mod change;
+pub mod complimentary;
 pub mod cookie;
 pub mod daily;
 pub mod devices;
@@ -19,6 +21,7 @@ pub mod identity;
 pub mod incidents;
 pub mod invitation;
 pub mod issue;
+pub mod ledger;
 pub mod limits;
 pub mod manifests;
 pub mod member;
@@ -26,6 +29,7 @@ pub mod migrate;
 pub mod one_time;
 pub mod organizer;
 pub mod outbox;
+pub mod promo;
 pub mod refund;
 pub mod sale;
 pub mod scans;
@@ -41,6 +45,8 @@ pub mod totp;
 pub mod transaction;
 pub mod user_identity;
 pub mod users;
+pub mod waiting;
+pub mod waiting_room;
 
 use std::time::Duration;
 

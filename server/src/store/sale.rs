@@ -8,6 +8,8 @@ use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::promo;
+
 /// A booking to be.
 #[derive(Debug, Clone, Serialize)]
 pub struct NewHold {
@@ -196,18 +198,24 @@ pub async fn note_for_users(
     Ok(())
 }
 
-/// Gives an expired booking its capacity again for a payment that arrived late, if there is room.
+/// Gives an expired booking its capacity again for a payment that arrived late, if there is room (and a use of its
+/// promo code, if it has one). If it says no, roll back.
 pub async fn reacquire(
     conn: &mut PgConnection,
     organizer_id: Uuid,
     booking_id: Uuid,
     payment_until: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
+    if !promo::take_again(conn, organizer_id, booking_id).await? {
+        return Ok(false);
+    }
     let row = sqlx::query!(
         r#"
         with mine as materialized (
           select booking_id from bookings
            where organizer_id = $1 and booking_id = $2 and status = 'expired'
+             and exists (select from events e
+                          where e.organizer_id = $1 and e.event_id = bookings.event_id and e.status <> 'canceled')
              for update
         ), need as (
           select quota_id, sum(quantity) as n from booking_lines

@@ -1,8 +1,11 @@
 //! Ticket types and the quotas they draw on.
 
+use shared::money::Tax;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+use crate::domain::pricing::{EventFee, Stated};
 
 /// A ticket type as stored, with the counters of its quota.
 #[derive(Debug, Clone)]
@@ -24,6 +27,8 @@ pub struct TicketType {
     pub valid_until: Option<OffsetDateTime>,
     pub grace_secs: i32,
     pub max_per_booking: i32,
+    /// Over all bookings of one person.
+    pub max_per_person: Option<i32>,
     pub attention: Option<String>,
     pub hidden: bool,
     pub position: i32,
@@ -33,6 +38,24 @@ pub struct TicketType {
     pub capacity: i32,
     pub held: i32,
     pub sold: i32,
+    /// People wait for its quota.
+    pub queued: bool,
+}
+
+impl TicketType {
+    /// What is stated about its price.
+    #[must_use]
+    pub fn stated(&self, event_fee: EventFee) -> Stated {
+        Stated {
+            price_minor: self.price_minor,
+            fee_minor: self.fee_minor,
+            tax: Tax {
+                rate_bp: u16::try_from(self.tax_rate_bp).expect("a CHECK bounds tax rates"),
+                inclusive: self.tax_inclusive,
+            },
+            event_fee,
+        }
+    }
 }
 
 /// The types of an event in their order, archived ones too.
@@ -45,8 +68,8 @@ pub async fn of_event(
         TicketType,
         "select t.organizer_id, t.ticket_type_id, t.event_id, t.number, t.quota_id, t.name, t.description,
                 t.price_minor, t.fee_minor, t.tax_rate_bp, t.tax_inclusive, t.sales_from, t.sales_until, t.valid_from,
-                t.valid_until, t.grace_secs, t.max_per_booking, t.attention, t.hidden, t.position, t.created_at,
-                t.updated_at, t.archived_at, q.capacity, q.held, q.sold
+                t.valid_until, t.grace_secs, t.max_per_booking, t.max_per_person, t.attention, t.hidden, t.position,
+                t.created_at, t.updated_at, t.archived_at, q.capacity, q.held, q.sold, q.queued
            from ticket_types t
            join quotas q on q.organizer_id = t.organizer_id and q.quota_id = t.quota_id
           where t.organizer_id = $1 and t.event_id = $2
@@ -82,8 +105,9 @@ pub async fn insert(conn: &mut PgConnection, of: &TicketType) -> Result<(), sqlx
         "insert into ticket_types (organizer_id, ticket_type_id, event_id, number, quota_id, name, description,
                                    price_minor, fee_minor, tax_rate_bp, tax_inclusive, sales_from, sales_until,
                                    valid_from, valid_until, grace_secs, max_per_booking, attention, hidden, position,
-                                   created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)",
+                                   created_at, updated_at, max_per_person)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+                 $23)",
         of.organizer_id,
         of.ticket_type_id,
         of.event_id,
@@ -106,6 +130,7 @@ pub async fn insert(conn: &mut PgConnection, of: &TicketType) -> Result<(), sqlx
         of.position,
         of.created_at,
         of.updated_at,
+        of.max_per_person,
     )
     .execute(conn)
     .await?;
@@ -118,7 +143,7 @@ pub async fn update(conn: &mut PgConnection, of: &TicketType) -> Result<(), sqlx
         "update ticket_types set quota_id = $3, name = $4, description = $5, price_minor = $6, fee_minor = $7,
                 tax_rate_bp = $8, tax_inclusive = $9, sales_from = $10, sales_until = $11, valid_from = $12,
                 valid_until = $13, grace_secs = $14, max_per_booking = $15, attention = $16, hidden = $17,
-                position = $18, updated_at = $19, archived_at = $20
+                position = $18, updated_at = $19, archived_at = $20, max_per_person = $21
           where organizer_id = $1 and ticket_type_id = $2",
         of.organizer_id,
         of.ticket_type_id,
@@ -140,6 +165,7 @@ pub async fn update(conn: &mut PgConnection, of: &TicketType) -> Result<(), sqlx
         of.position,
         of.updated_at,
         of.archived_at,
+        of.max_per_person,
     )
     .execute(conn)
     .await?;
@@ -155,6 +181,8 @@ pub struct Quota {
     pub capacity: i32,
     pub held: i32,
     pub sold: i32,
+    /// People wait for it, and the public sale of it is closed.
+    pub queued: bool,
 }
 
 /// The quotas of an event.
@@ -165,7 +193,7 @@ pub async fn quotas(
 ) -> Result<Vec<Quota>, sqlx::Error> {
     sqlx::query_as!(
         Quota,
-        "select quota_id, event_id, name, capacity, held, sold from quotas
+        "select quota_id, event_id, name, capacity, held, sold, queued from quotas
           where organizer_id = $1 and event_id = $2 order by created_at, quota_id",
         organizer_id,
         event_id,
@@ -209,7 +237,7 @@ pub async fn update_quota(
         Quota,
         "update quotas set name = coalesce($4, name), capacity = coalesce($5, capacity)
           where organizer_id = $1 and event_id = $2 and quota_id = $3 and held + sold <= coalesce($5, capacity)
-         returning quota_id, event_id, name, capacity, held, sold",
+         returning quota_id, event_id, name, capacity, held, sold, queued",
         organizer_id,
         event_id,
         quota_id,

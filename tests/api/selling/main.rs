@@ -3,11 +3,14 @@
 mod chain;
 mod expiry;
 mod flow;
+mod histories;
 mod money;
+mod offers;
 mod once;
 mod picture;
 mod privacy;
 mod storm;
+mod waiting;
 
 use anyhow::{Context as _, Result};
 use hvflvspot::clock::TestClock;

@@ -3,6 +3,7 @@
 //! mail to mail comes as facts.
 
 mod account;
+mod offer;
 mod write;
 
 use serde_json::{Map, Value};
@@ -43,6 +44,7 @@ pub fn compose(kind: &str, language: &str, facts: &Map<String, Value>) -> Result
     let facts = Facts(facts);
     match kind.split_once('.') {
         Some(("auth", _)) => account::compose(kind, language, &facts),
+        Some(("offer", _)) => offer::compose(kind, language, &facts),
         _ => Err(ComposeError::UnknownKind(kind.to_owned())),
     }
 }

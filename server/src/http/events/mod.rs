@@ -1,8 +1,11 @@
 //! What everybody may see: published events, categories, the keys that tickets verify with.
 
 mod keys;
+mod queue;
 mod search;
 mod show;
+mod unlock;
+mod waiting_list;
 
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -14,11 +17,17 @@ use super::caching;
 use super::error::ApiError;
 use crate::app::AppState;
 
+pub(super) use waiting_list::{WaitingJson, waiting_json};
+
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(search::search))
         .routes(routes!(search::categories))
         .routes(routes!(show::show))
+        .routes(routes!(unlock::unlock))
+        .routes(routes!(queue::join, queue::show))
+        .routes(routes!(waiting_list::join))
+        .routes(routes!(waiting_list::show, waiting_list::leave))
         .routes(routes!(keys::ticket_keys))
 }
 

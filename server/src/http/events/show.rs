@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
-use shared::money::Tax;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -13,7 +12,6 @@ use super::public;
 use crate::app::App;
 use crate::app::AppState;
 use crate::domain::catalog::Availability;
-use crate::domain::pricing::UnitPrice;
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::ApiPath;
 use crate::http::fields::money;
@@ -49,6 +47,12 @@ pub(super) struct PublicEvent {
     currency: String,
     /// Tickets in one booking at most.
     max_per_booking: i32,
+    /// Tickets of one person at most, over all bookings.
+    max_per_person: Option<i32>,
+    /// True if one may wait for what is sold out: POST /events/{event_id}/waiting-list.
+    waiting_list: bool,
+    /// True if a purchase takes a place in the waiting room: POST /events/{event_id}/queue.
+    waiting_room: bool,
     #[serde(with = "time::serde::rfc3339::option")]
     refundable_until: Option<OffsetDateTime>,
     ticket_types: Vec<PublicType>,
@@ -64,7 +68,7 @@ struct PublicOrganizer {
 
 /// What can be bought: price, fee and tax from the first screen.
 #[derive(Debug, Serialize, ToSchema)]
-struct PublicType {
+pub(super) struct PublicType {
     ticket_type_id: Uuid,
     name: String,
     description: String,
@@ -81,6 +85,8 @@ struct PublicType {
     #[serde(with = "time::serde::rfc3339::option")]
     sales_until: Option<OffsetDateTime>,
     max_per_booking: i32,
+    /// Tickets of this type for one person at most, over all bookings.
+    max_per_person: Option<i32>,
 }
 
 /// One published event with its ticket types and prices, by id or slug.
@@ -124,6 +130,9 @@ pub(super) async fn show(
         ends_at: event.ends_at,
         currency: event.currency,
         max_per_booking: event.max_per_booking,
+        max_per_person: event.max_per_person,
+        waiting_list: event.waiting_list,
+        waiting_room: event.admit_per_minute.is_some(),
         refundable_until: event.refundable_until,
         ticket_types,
     };
@@ -152,9 +161,8 @@ pub(super) async fn find_public(app: &App, id: &str) -> Result<(Tx, Event), ApiE
     Ok((tx, event))
 }
 
-fn public_type(of: TicketType, event: &Event) -> Option<PublicType> {
-    let tax = Tax { rate_bp: u16::try_from(of.tax_rate_bp).ok()?, inclusive: of.tax_inclusive };
-    let unit = UnitPrice::of(of.price_minor, of.fee_minor, tax)?;
+pub(super) fn public_type(of: TicketType, event: &Event) -> Option<PublicType> {
+    let unit = of.stated(event.fee()).unit()?;
     let amount = |minor| money(minor, &event.currency);
     Some(PublicType {
         ticket_type_id: of.ticket_type_id,
@@ -162,10 +170,15 @@ fn public_type(of: TicketType, event: &Event) -> Option<PublicType> {
         fee: amount(unit.fee_minor),
         tax: amount(unit.tax_minor),
         total: amount(unit.total_minor()?),
-        availability: Availability::of(of.capacity, of.held, of.sold),
+        // What is free while people wait is theirs.
+        availability: match of.queued {
+            true => Availability::SoldOut,
+            false => Availability::of(of.capacity, of.held, of.sold),
+        },
         sales_from: of.sales_from,
         sales_until: of.sales_until,
         max_per_booking: of.max_per_booking,
+        max_per_person: of.max_per_person,
         name: of.name,
         description: of.description,
     })

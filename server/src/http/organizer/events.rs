@@ -14,12 +14,13 @@ use super::ticket_types::{QuotaJson, TicketTypeJson, json as type_json, quota_js
 use super::{finish, look, open, still_on};
 use crate::app::AppState;
 use crate::domain::catalog::{EventStatus, type_window};
+use crate::domain::pricing::FeeBearer;
 use crate::domain::text::{MAX_SLUG, looks_like_time_zone, slug_of};
 use crate::http::auth::Staff;
 use crate::http::error::{ApiError, FieldError, Problem};
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
-use crate::http::fields::{Instant, Wrong, given};
-use crate::http::page::{self, Page, PageQuery};
+use crate::http::fields::{Instant, Wrong, given, money};
+use crate::http::page::{self, MoneyJson, Page, PageQuery};
 use crate::selling::keys;
 use crate::store::directory::{self, Place};
 use crate::store::door::{self, CheckinList};
@@ -57,12 +58,30 @@ pub(super) struct EventJson {
     max_per_booking: i32,
     #[serde(with = "time::serde::rfc3339::option")]
     refundable_until: Option<OffsetDateTime>,
+    fee: EventFeeJson,
+    max_per_person: Option<i32>,
+    waiting_list: bool,
+    offer_secs: i32,
+    admit_per_minute: Option<i32>,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
     updated_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
     published_at: Option<OffsetDateTime>,
+}
+
+/// A fee on each ticket that costs something, beside the one that its type states.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventFeeJson {
+    /// Fixed.
+    amount: MoneyJson,
+    /// Of the stated price, in hundredths of a percent: 250 is 2.5 %.
+    #[schema(minimum = 0, maximum = 10_000)]
+    rate_bp: u16,
+    /// `buyer`: on top of the price. `organizer`: out of the price, the buyer pays nothing more.
+    bearer: FeeBearer,
 }
 
 /// An event and all that belongs to it.
@@ -132,6 +151,21 @@ pub(super) struct EventFields {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Instant>)]
     refundable_until: Option<Option<Instant>>,
+    fee: Option<EventFeeJson>,
+    /// Tickets of one person at most, over all bookings (null: no limit). A person is whoever gets mail at one
+    /// address; what was bought before there was a limit does not count.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 100_000)]
+    max_per_person: Option<Option<i32>>,
+    /// Whether people may wait for what is sold out. True without it.
+    waiting_list: Option<bool>,
+    /// How long an offer to somebody who waited is held. 4 hours without it.
+    #[schema(minimum = 600, maximum = 604_800)]
+    offer_secs: Option<i32>,
+    /// A waiting room lets so many buyers in a minute, in the order of their coming; null: there is none.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 100_000)]
+    admit_per_minute: Option<Option<i32>>,
 }
 
 /// Creates an event as a draft.
@@ -290,7 +324,7 @@ pub(super) async fn show(
     let numbers = Numbers::of_types(&types);
     let live = types.into_iter().filter(|t| t.archived_at.is_none());
     Ok(Json(EventDetail {
-        ticket_types: live.map(|t| type_json(t, &event.currency)).collect(),
+        ticket_types: live.map(|t| type_json(t, &event)).collect(),
         quotas: quotas.into_iter().map(quota_json).collect(),
         lists: lists.into_iter().map(|l| numbers.json(l)).collect(),
         gates: gates.into_iter().map(gate_json).collect(),
@@ -404,6 +438,13 @@ fn blank(app: &AppState, member: &Staff, fields: &EventFields, now: OffsetDateTi
         extension_secs: hold_secs.clamp(60, 86_400),
         max_per_booking: 20,
         refundable_until: None,
+        fee_fixed_minor: 0,
+        fee_rate_bp: 0,
+        fee_bearer: FeeBearer::Buyer.as_str().to_owned(),
+        max_per_person: None,
+        waiting_list: true,
+        offer_secs: 14_400,
+        admit_per_minute: None,
         sale_version: 1,
         created_at: now,
         updated_at: now,
@@ -447,11 +488,28 @@ impl EventFields {
             ("hold_secs", self.hold_secs, &mut event.hold_secs, 60, 86_400),
             ("extension_secs", self.extension_secs, &mut event.extension_secs, 0, 86_400),
             ("max_per_booking", self.max_per_booking, &mut event.max_per_booking, 1, 1_000),
+            ("offer_secs", self.offer_secs, &mut event.offer_secs, 600, 604_800),
         ] {
             if let Some(value) = value {
                 wrong.within(field, value, min, max);
                 *at = value;
             }
+        }
+        for (field, value, at) in [
+            ("max_per_person", self.max_per_person, &mut event.max_per_person),
+            ("admit_per_minute", self.admit_per_minute, &mut event.admit_per_minute),
+        ] {
+            if let Some(value) = value {
+                wrong.within(field, value.unwrap_or(1), 1, 100_000);
+                *at = value;
+            }
+        }
+        event.waiting_list = self.waiting_list.unwrap_or(event.waiting_list);
+        if let Some(fee) = &self.fee {
+            wrong.within("fee.rate_bp", fee.rate_bp, 0, 10_000);
+            event.fee_fixed_minor = wrong.amount("fee.amount", &fee.amount, &event.currency);
+            event.fee_rate_bp = fee.rate_bp.into();
+            fee.bearer.as_str().clone_into(&mut event.fee_bearer);
         }
         check_place(event, wrong);
         check_times(event, wrong);
@@ -523,7 +581,17 @@ async fn check_category(tx: &mut Tx, event: &Event) -> Result<(), ApiError> {
 }
 
 fn json(of: Event) -> EventJson {
+    let fee = of.fee();
     EventJson {
+        fee: EventFeeJson {
+            amount: money(fee.fixed_minor, &of.currency),
+            rate_bp: fee.rate_bp,
+            bearer: fee.bearer,
+        },
+        max_per_person: of.max_per_person,
+        waiting_list: of.waiting_list,
+        offer_secs: of.offer_secs,
+        admit_per_minute: of.admit_per_minute,
         event_id: of.event_id,
         status: EventStatus::from_column(&of.status),
         slug: of.slug,

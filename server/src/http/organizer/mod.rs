@@ -3,11 +3,15 @@
 //! Every change of an event ends with [`finish`]: the catalogue's version rises, public search is written,
 //! and gates learn that something changed, in the same transaction.
 
+mod cancellation;
+mod complimentary;
 mod door;
 mod events;
 mod invitations;
+mod ledger;
 mod members;
 mod profile;
+mod promo_codes;
 mod system_accounts;
 mod ticket_types;
 
@@ -20,12 +24,10 @@ use super::edge;
 use super::error::ApiError;
 use crate::app::{App, AppState};
 use crate::domain::catalog::EventStatus;
-use crate::domain::pricing::UnitPrice;
 use crate::selling::StepError;
 use crate::store::audit::{self, Act};
 use crate::store::event::{self, Event};
 use crate::store::{Tx, change, search, ticket_type};
-use shared::money::Tax;
 
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -49,6 +51,13 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(ticket_types::update, ticket_types::archive))
         .routes(routes!(ticket_types::quotas, ticket_types::create_quota))
         .routes(routes!(ticket_types::update_quota))
+        .routes(routes!(cancellation::cancel, cancellation::show))
+        .routes(routes!(complimentary::give, complimentary::list))
+        .routes(routes!(ledger::sums))
+        .routes(routes!(complimentary::waiting_list))
+        .routes(routes!(complimentary::remove_waiting))
+        .routes(routes!(promo_codes::list, promo_codes::create))
+        .routes(routes!(promo_codes::update, promo_codes::archive))
         .routes(routes!(door::lists, door::create_list))
         .routes(routes!(door::update_list, door::archive_list))
         .routes(routes!(door::gates, door::create_gate))
@@ -138,13 +147,8 @@ async fn record(
 
 /// What the cheapest public type costs in all.
 async fn price_from(tx: &mut Tx, organizer_id: Uuid, event_id: Uuid) -> Result<Option<i64>, sqlx::Error> {
+    let Some(event) = event::find(tx, organizer_id, event_id).await? else { return Ok(None) };
     let types = ticket_type::of_event(tx, organizer_id, event_id).await?;
     let on_sale = types.iter().filter(|t| !t.hidden && t.archived_at.is_none());
-    Ok(on_sale.filter_map(|t| unit_price(t)?.total_minor()).min())
-}
-
-/// The parts of a type's price.
-fn unit_price(of: &ticket_type::TicketType) -> Option<UnitPrice> {
-    let tax = Tax { rate_bp: u16::try_from(of.tax_rate_bp).ok()?, inclusive: of.tax_inclusive };
-    UnitPrice::of(of.price_minor, of.fee_minor, tax)
+    Ok(on_sale.filter_map(|t| t.stated(event.fee()).unit()?.total_minor()).min())
 }

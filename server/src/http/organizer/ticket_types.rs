@@ -4,15 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use shared::money::Tax;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{finish, look, open, room_for_one_more, still_on, unit_price};
+use super::{finish, look, open, room_for_one_more, still_on};
 use crate::app::AppState;
 use crate::domain::catalog::type_window;
-use crate::domain::pricing::UnitPrice;
 use crate::http::auth::Staff;
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
@@ -51,8 +49,11 @@ pub(super) struct TicketTypeJson {
     valid_until: Option<OffsetDateTime>,
     grace_secs: i32,
     max_per_booking: i32,
+    max_per_person: Option<i32>,
     attention: Option<String>,
     hidden: bool,
+    /// People wait for it: what becomes free is offered to them, and nobody else buys.
+    queued: bool,
     position: i32,
 }
 
@@ -105,11 +106,16 @@ pub(super) struct TicketTypeFields {
     grace_secs: Option<i32>,
     #[schema(minimum = 1, maximum = 1_000)]
     max_per_booking: Option<i32>,
+    /// Tickets of this type for one person at most, over all bookings (null: no limit). A person is whoever gets
+    /// mail at one address; what was bought before there was a limit does not count.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 100_000)]
+    max_per_person: Option<Option<i32>>,
     /// Shown to door staff at each scan, as "check the student card".
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     attention: Option<Option<String>>,
-    /// Not on sale to the public.
+    /// Not on sale to the public: only with a promo code that unlocks it.
     hidden: Option<bool>,
     position: Option<i32>,
 }
@@ -130,7 +136,7 @@ pub(super) async fn list(
     let types = ticket_type::of_event(&mut tx, member.organizer_id, event_id).await?;
     tx.commit().await?;
     let live = types.into_iter().filter(|t| t.archived_at.is_none());
-    let all = live.map(|t| json(t, &event.currency)).collect();
+    let all = live.map(|t| json(t, &event)).collect();
     Ok(Json(Page::of_few("ticket_types", &query, all, |t: &TicketTypeJson| t.ticket_type_id)?))
 }
 
@@ -181,6 +187,7 @@ pub(super) async fn create(
         valid_until: None,
         grace_secs: 86_400,
         max_per_booking: 10,
+        max_per_person: None,
         attention: None,
         hidden: false,
         position: 0,
@@ -190,6 +197,7 @@ pub(super) async fn create(
         capacity: fields.capacity.unwrap_or_default(),
         held: 0,
         sold: 0,
+        queued: false,
     };
     fields.apply(&mut of, &event, &mut wrong);
     wrong.check()?;
@@ -201,6 +209,7 @@ pub(super) async fn create(
                 .find(|q| q.quota_id == id)
                 .ok_or_else(|| ApiError::invalid_field("quota_id", "unknown", "there is no such quota"))?;
             (of.capacity, of.held, of.sold) = (quota.capacity, quota.held, quota.sold);
+            of.queued = quota.queued;
         }
         None => {
             let quota = Quota {
@@ -210,6 +219,7 @@ pub(super) async fn create(
                 capacity: of.capacity,
                 held: 0,
                 sold: 0,
+                queued: false,
             };
             ticket_type::insert_quota(&mut tx, member.organizer_id, &quota, now).await?;
         }
@@ -220,7 +230,7 @@ pub(super) async fn create(
     ticket_type::insert(&mut tx, &of).await?;
     let object = ("ticket_type", of.ticket_type_id);
     finish(&app, tx, &member, event_id, "ticket_type.created", object).await?;
-    Ok((StatusCode::CREATED, Json(json(of, &event.currency))))
+    Ok((StatusCode::CREATED, Json(json(of, &event))))
 }
 
 /// Changes a ticket type: what is given is changed. Tickets that are sold keep their price.
@@ -257,7 +267,7 @@ pub(super) async fn update(
     ticket_type::update(&mut tx, &of).await?;
     let object = ("ticket_type", ticket_type_id);
     finish(&app, tx, &member, event_id, "ticket_type.updated", object).await?;
-    Ok(Json(json(of, &event.currency)))
+    Ok(Json(json(of, &event)))
 }
 
 /// Takes a ticket type off sale for good. Its sold tickets stay valid.
@@ -288,6 +298,8 @@ pub(super) struct QuotaJson {
     capacity: i32,
     held: i32,
     sold: i32,
+    /// People wait for it.
+    queued: bool,
 }
 
 /// Fields of a quota.
@@ -341,7 +353,15 @@ pub(super) async fn create_quota(
     wrong.within("capacity", capacity, 0, MAX_CAPACITY);
     let name = wrong.line("name", fields.name.as_deref().unwrap_or_default(), 1, 200);
     wrong.check()?;
-    let quota = Quota { quota_id: app.rng.uuid(&*app.clock), event_id, name, capacity, held: 0, sold: 0 };
+    let quota = Quota {
+        quota_id: app.rng.uuid(&*app.clock),
+        event_id,
+        name,
+        capacity,
+        held: 0,
+        sold: 0,
+        queued: false,
+    };
     ticket_type::insert_quota(&mut tx, member.organizer_id, &quota, app.clock.now()).await?;
     finish(&app, tx, &member, event_id, "quota.created", ("quota", quota.quota_id)).await?;
     Ok((StatusCode::CREATED, Json(quota_json(quota))))
@@ -448,6 +468,10 @@ impl TicketTypeFields {
             wrong.within("max_per_booking", max, 1, 1_000);
             of.max_per_booking = max;
         }
+        if let Some(max) = self.max_per_person {
+            wrong.within("max_per_person", max.unwrap_or(1), 1, 100_000);
+            of.max_per_person = max;
+        }
         wrong.within("capacity", self.capacity.unwrap_or_default(), 0, MAX_CAPACITY);
         of.hidden = self.hidden.unwrap_or(of.hidden);
         for (value, at) in [
@@ -488,14 +512,14 @@ fn check_windows(of: &TicketType, event: &Event, wrong: &mut Wrong) {
     if window.not_before.is_some_and(|from| from >= window.expires_at) {
         wrong.note("valid_from", "conflict", "the validity would be empty: it ends with the event");
     }
-    let tax = Tax { rate_bp: u16::try_from(of.tax_rate_bp).unwrap_or(0), inclusive: of.tax_inclusive };
-    if UnitPrice::of(of.price_minor, of.fee_minor, tax).is_none() {
+    if of.stated(event.fee()).unit().is_none() {
         wrong.note("price", "out_of_range", "this price cannot be computed with");
     }
 }
 
-pub(super) fn json(of: TicketType, currency: &str) -> TicketTypeJson {
-    let total = unit_price(&of).and_then(|u| u.total_minor()).unwrap_or_default();
+pub(super) fn json(of: TicketType, event: &Event) -> TicketTypeJson {
+    let total = of.stated(event.fee()).unit().and_then(|u| u.total_minor()).unwrap_or_default();
+    let currency = &event.currency;
     TicketTypeJson {
         ticket_type_id: of.ticket_type_id,
         event_id: of.event_id,
@@ -517,8 +541,10 @@ pub(super) fn json(of: TicketType, currency: &str) -> TicketTypeJson {
         valid_until: of.valid_until,
         grace_secs: of.grace_secs,
         max_per_booking: of.max_per_booking,
+        max_per_person: of.max_per_person,
         attention: of.attention,
         hidden: of.hidden,
+        queued: of.queued,
         position: of.position,
         name: of.name,
         description: of.description,
@@ -526,5 +552,12 @@ pub(super) fn json(of: TicketType, currency: &str) -> TicketTypeJson {
 }
 
 pub(super) fn quota_json(of: Quota) -> QuotaJson {
-    QuotaJson { quota_id: of.quota_id, name: of.name, capacity: of.capacity, held: of.held, sold: of.sold }
+    QuotaJson {
+        quota_id: of.quota_id,
+        name: of.name,
+        capacity: of.capacity,
+        held: of.held,
+        sold: of.sold,
+        queued: of.queued,
+    }
 }

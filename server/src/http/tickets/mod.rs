@@ -2,6 +2,7 @@
 
 mod purchase;
 mod qr;
+mod quote;
 mod show;
 mod view;
 
@@ -15,6 +16,7 @@ pub(super) use purchase::{PaymentWish, check_payment, refuse_unpaid};
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(purchase::purchase))
+        .routes(routes!(quote::quote))
         .routes(routes!(view::view))
         .routes(routes!(show::show))
         .routes(routes!(qr::svg))

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::app::AppState;
 use crate::domain::booking::BookingStatus;
 use crate::domain::catalog::{NotOnSale, Wish};
+use crate::domain::promo::{CodeRefused, is_code};
 use crate::domain::text::is_email;
 use crate::domain::ticket::code_text;
 use crate::http::auth::Caller;
@@ -23,6 +24,7 @@ use crate::selling::issue::IssuedTicket;
 use crate::selling::keys;
 use crate::selling::pay::{self, Settled};
 use crate::selling::purchase::{Buyer, Order, PurchaseError, PurchaseResult, Purchased, purchase as buy};
+use crate::selling::waiting_room::{NotAdmitted, Place};
 use crate::store::{booking, transaction};
 
 /// What to buy, and how to pay.
@@ -35,11 +37,15 @@ use crate::store::{booking, transaction};
     "payment": { "method": "simulated", "token": "tok_always_succeeds" },
 }))]
 pub(super) struct PurchaseRequest {
-    event_id: Uuid,
+    pub(super) event_id: Uuid,
     /// One item per ticket type.
-    items: Vec<ItemWish>,
+    pub(super) items: Vec<ItemWish>,
     /// Where the tickets go. Required of guests; else the account's address.
     email: Option<String>,
+    /// Lowers the price, or opens hidden ticket types. Upper and lower case are the same.
+    pub(super) promo_code: Option<String>,
+    /// Of events with a waiting room: the token of POST /events/{event_id}/queue, once it is let in.
+    queue_token: Option<String>,
     /// Pays in the same call. Without it the booking is held, and paid by POST /payment/process.
     payment: Option<PaymentWish>,
 }
@@ -48,9 +54,15 @@ pub(super) struct PurchaseRequest {
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ItemWish {
-    ticket_type_id: Uuid,
+    pub(super) ticket_type_id: Uuid,
     #[schema(minimum = 1)]
-    quantity: u32,
+    pub(super) quantity: u32,
+}
+
+impl ItemWish {
+    pub(super) fn wish(&self) -> Wish {
+        Wish { ticket_type_id: TicketTypeId(self.ticket_type_id), quantity: self.quantity }
+    }
 }
 
 /// How to pay.
@@ -82,9 +94,10 @@ pub(in crate::http) struct PaymentWish {
     responses(
         (status = 201, description = "Held, or paid with its tickets", body = BookingJson),
         (status = 202, description = "Held; the payment's outcome is not known yet: look at GET /bookings/{id}", body = BookingJson),
+        (status = 403, description = "`place_needed`, `place_unknown`, `not_admitted_yet`, `place_over`: the event has a waiting room", body = Problem),
         (status = 404, description = "`not_found`: no such event", body = Problem),
-        (status = 409, description = "`sold_out`, `request_in_flight`", body = Problem),
-        (status = 422, description = "`payment_declined`, `not_on_sale`, `event_canceled`, `invalid_fields`, `idempotency_key_reused`", body = Problem),
+        (status = 409, description = "`sold_out`, `person_limit`, `promo_code_used_up`, `place_used`, `request_in_flight`", body = Problem),
+        (status = 422, description = "`payment_declined`, `not_on_sale`, `event_canceled`, `promo_code_invalid`, `invalid_fields`, `idempotency_key_reused`", body = Problem),
         (status = 503, description = "`payment_provider_error`: nothing was charged, the booking stays held", body = Problem),
     ),
 )]
@@ -118,12 +131,28 @@ fn check(app: &AppState, caller: &Caller, request: &PurchaseRequest) -> Result<(
         }
         _ => {}
     }
-    if request.items.len() > 50 {
-        errors.push(FieldError::new("items", "too_many", "at most 50 items"));
-    }
+    errors.extend(wrong_items(request));
     if let Some(payment) = &request.payment {
         errors.extend(check_payment(app, payment, "payment."));
     }
+    if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(errors)) }
+}
+
+/// What is wrong with the shopping list.
+fn wrong_items(request: &PurchaseRequest) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if request.items.len() > 50 {
+        errors.push(FieldError::new("items", "too_many", "at most 50 items"));
+    }
+    if request.promo_code.as_ref().is_some_and(|code| !is_code(code.trim())) {
+        errors.push(FieldError::new("promo_code", "invalid", "this is no promo code"));
+    }
+    errors
+}
+
+/// 422 unless the shopping list can be priced.
+pub(super) fn check_items(request: &PurchaseRequest) -> Result<(), ApiError> {
+    let errors = wrong_items(request);
     if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(errors)) }
 }
 
@@ -169,14 +198,23 @@ async fn run(
     {
         return Ok(answer);
     }
-    let wish =
-        |item: &ItemWish| Wish { ticket_type_id: TicketTypeId(item.ticket_type_id), quantity: item.quantity };
+    let person = match caller {
+        Caller::User(user) => user.email.clone(),
+        _ => email.clone().unwrap_or_default(),
+    };
+    let place = match &request.queue_token {
+        Some(token) => Some(admitted(app, request.event_id, token)?),
+        None => None,
+    };
     let order = Order {
         booking_id,
         event_id: request.event_id,
         buyer,
-        wishes: request.items.iter().map(wish).collect(),
+        wishes: request.items.iter().map(ItemWish::wish).collect(),
         email: email.clone(),
+        person,
+        promo_code: request.promo_code,
+        place,
         payment,
         actor: actor(caller),
     };
@@ -347,6 +385,7 @@ fn fresh_json(
         fee: amount(done.quote.sum.fee_minor),
         tax: amount(done.quote.sum.tax_minor),
         total: amount(done.quote.total_minor),
+        discount: amount(done.quote.discount_minor),
         refunded: amount(0),
         held_until: done.held_until,
         created_at: done.created_at,
@@ -391,7 +430,7 @@ pub(in crate::http) fn too_late() -> ApiError {
     )
 }
 
-fn refuse(error: PurchaseError, items: &[ItemWish]) -> ApiError {
+pub(super) fn refuse(error: PurchaseError, items: &[ItemWish]) -> ApiError {
     let item = |at: usize, part: &str| format!("items[{at}]{part}");
     match error {
         PurchaseError::NoEvent => ApiError::not_found("event"),
@@ -429,7 +468,59 @@ fn refuse(error: PurchaseError, items: &[ItemWish]) -> ApiError {
                 }
                 NotOnSale::TooMany { .. } => ApiError::invalid_field("items", "too_many", text),
                 NotOnSale::Overflow => ApiError::invalid_field("items", "out_of_range", text),
+                NotOnSale::Queued { item: at } => {
+                    ApiError::conflict("sold_out", text).with_errors(vec![FieldError::new(
+                        item(at, ""),
+                        "waiting_list",
+                        "POST /events/{event_id}/waiting-list",
+                    )])
+                }
+                NotOnSale::PersonLimit { .. } => ApiError::conflict("person_limit", text),
+                NotOnSale::PlaceUsed => ApiError::conflict("place_used", text),
+                NotOnSale::PlaceNeeded => ApiError::forbidden_code("place_needed", text),
+                NotOnSale::Code(why) => refuse_code(why),
             }
+        }
+    }
+}
+
+/// The place in the waiting room that a token names, if it is let in.
+fn admitted(app: &AppState, event_id: Uuid, token: &str) -> Result<i64, ApiError> {
+    let place = Place::of_token(app, event_id, token);
+    let admitted = place.and_then(|place| place.check(app.clock.now()).map(|()| place.place));
+    admitted.map_err(|why| {
+        let text = why.to_string();
+        match why {
+            NotAdmitted::Unknown => ApiError::forbidden_code("place_unknown", text),
+            NotAdmitted::Over => ApiError::forbidden_code("place_over", text),
+            NotAdmitted::NotYet(wait) => ApiError::forbidden_code("not_admitted_yet", text)
+                .with_retry_after(wait.try_into().unwrap_or(std::time::Duration::from_secs(60))),
+        }
+    })
+}
+
+/// Why a promo code is of no use, as a refusal.
+fn refuse_code(why: CodeRefused) -> ApiError {
+    let text = why.to_string();
+    let field = |code| vec![FieldError::new("promo_code", code, text.clone())];
+    match why {
+        CodeRefused::Unknown => {
+            ApiError::unprocessable("promo_code_invalid", text.clone()).with_errors(field("unknown"))
+        }
+        CodeRefused::NotYet => {
+            ApiError::unprocessable("promo_code_invalid", text.clone()).with_errors(field("not_yet"))
+        }
+        CodeRefused::Over => {
+            ApiError::unprocessable("promo_code_invalid", text.clone()).with_errors(field("over"))
+        }
+        CodeRefused::NotForThese => {
+            ApiError::unprocessable("promo_code_invalid", text.clone()).with_errors(field("not_for_these"))
+        }
+        CodeRefused::UsedUp => {
+            ApiError::conflict("promo_code_used_up", text.clone()).with_errors(field("used_up"))
+        }
+        CodeRefused::UsedByYou => {
+            ApiError::conflict("promo_code_used_up", text.clone()).with_errors(field("used_by_you"))
         }
     }
 }

@@ -1,0 +1,46 @@
+//! Offers what became free to those who wait for it, line by line, in the order of their coming.
+
+use uuid::Uuid;
+
+use crate::app::AppState;
+use crate::selling::waiting::{issue_free, offer_next};
+use crate::store::{directory, waiting};
+
+/// Offers of one line in one run.
+const AT_ONCE: usize = 500;
+
+pub async fn run(app: &AppState) -> anyhow::Result<()> {
+    let mut tx = app.db.worker_platform().await?;
+    let organizers = directory::organizers(&mut tx).await?;
+    tx.commit().await?;
+    let mut failed = None;
+    for organizer_id in organizers {
+        if app.stopping.is_cancelled() {
+            break;
+        }
+        if let Err(e) = of_organizer(app, organizer_id).await {
+            tracing::warn!(%organizer_id, "offers to who waits are not made: {e:#}");
+            failed = Some(e);
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+async fn of_organizer(app: &AppState, organizer_id: Uuid) -> anyhow::Result<()> {
+    let mut tx = app.db.worker_tenant(organizer_id).await?;
+    waiting::settle(&mut tx, organizer_id, app.clock.now()).await?;
+    let lines = waiting::lines(&mut tx, organizer_id).await?;
+    let free = waiting::free_offers(&mut tx, organizer_id).await?;
+    tx.commit().await?;
+    for booking_id in free {
+        issue_free(app, organizer_id, booking_id).await?;
+    }
+    for (event_id, quota_id) in lines {
+        for _ in 0..AT_ONCE {
+            if !offer_next(app, organizer_id, event_id, quota_id).await? {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
