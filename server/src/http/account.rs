@@ -22,7 +22,7 @@ use crate::app::{App, AppState};
 use crate::domain::account::Password;
 use crate::store::audit::{self, Act};
 use crate::store::member::{self, OrgRole};
-use crate::store::{booking, invitation, users};
+use crate::store::{booking, invitation, users, waiting};
 
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(delete))
@@ -93,6 +93,7 @@ async fn delete(
     for organizer_id in organizers {
         let mut tx = app.db.tenant(organizer_id).await?;
         bookings += booking::forget_buyer(&mut tx, organizer_id, user.id).await?;
+        waiting::forget_user(&mut tx, organizer_id, user.id, app.clock.now()).await?;
         invitation::forget(&mut tx, organizer_id, &user.email).await?;
         tx.commit().await?;
     }

@@ -7,7 +7,6 @@ use time::Duration;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::outbox::seal;
 use crate::app::AppState;
 use crate::domain::booking::BookingStatus;
 use crate::selling::refund::{self, Refunded};
@@ -115,7 +114,7 @@ async fn tell_holders(
             organizer_id: Some(organizer_id),
             language: "en",
             facts: &facts,
-            sealed_facts: Some(&seal(app, id, &json!({}))),
+            sealed_facts: None,
             expires_at: None,
         };
         outbox::enqueue(&mut tx, &mail, now).await?;

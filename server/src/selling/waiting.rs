@@ -112,6 +112,9 @@ pub async fn join(app: &AppState, joining: Joining) -> Result<(Entry, i64), Join
     entry.line_no = waiting::join(&mut tx, organizer_id, &entry).await.map_err(|e| {
         if is_unique_violation(&e, "waiting_list_once") { JoinError::AlreadyWaiting } else { e.into() }
     })?;
+    if let Some(user_id) = entry.user_id {
+        waiting::note_for_user(&mut tx, organizer_id, user_id, entry.entry_id, now).await?;
+    }
     if waiting::set_queued(&mut tx, organizer_id, quota_id, true).await? {
         event::bump(&mut tx, organizer_id, joining.event_id).await?;
     }
@@ -262,9 +265,9 @@ pub fn offer_link(app: &AppState, organizer_id: Uuid, booking_id: Uuid, guest: b
     let origin = app.config.origin();
     if guest {
         let (secret, _) = super::booking_secret(app, organizer_id, booking_id);
-        format!("{origin}/web/booking#id={booking_id}&secret={secret}")
+        format!("{origin}/web/bookings/{booking_id}#secret={secret}")
     } else {
-        format!("{origin}/web/booking#id={booking_id}")
+        format!("{origin}/web/bookings/{booking_id}")
     }
 }
 

@@ -145,10 +145,55 @@ pub async fn list(
     .await
 }
 
-/// Lines of an organizer in which somebody waits: (event, quota).
+/// Notes a user's entry where users look for their bookings, which it may become.
+pub async fn note_for_user(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    user_id: Uuid,
+    entry_id: Uuid,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into user_bookings (user_id, organizer_id, booking_id, created_at) values ($1, $2, $3, $4)
+         on conflict do nothing",
+        user_id,
+        organizer_id,
+        entry_id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes a user's address off the entries; who still waits leaves the line.
+pub async fn forget_user(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    user_id: Uuid,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update waiting_list
+            set email = '', status = case when status = 'waiting' then 'left' else status end,
+                ended_at = coalesce(ended_at, case when status = 'waiting' then $3::timestamptz end)
+          where organizer_id = $1 and user_id = $2",
+        organizer_id,
+        user_id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Lines of an organizer in which somebody waits, or that are still closed to the public: (event, quota).
 pub async fn lines(conn: &mut PgConnection, organizer_id: Uuid) -> Result<Vec<(Uuid, Uuid)>, sqlx::Error> {
     let rows = sqlx::query!(
-        "select distinct event_id, quota_id from waiting_list where organizer_id = $1 and status = 'waiting'",
+        r#"select event_id as "event_id!", quota_id as "quota_id!" from waiting_list
+            where organizer_id = $1 and status = 'waiting'
+           union
+           select event_id, quota_id from quotas where organizer_id = $1 and queued"#,
         organizer_id,
     )
     .fetch_all(conn)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use hvflvspot::jobs::{cancel_events, expire, reconcile, waiting};
+use hvflvspot::jobs::{cancel_events, expire, outbox, reconcile, waiting};
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::server::{Reply, send};
@@ -26,6 +26,17 @@ impl Stage {
     async fn give_up(&self, booking: &Value) -> Result<Reply> {
         let path = format!("/bookings/{}/cancel", text(booking, "booking_id"));
         send(self.as_guest(Method::POST, &path, booking)).await
+    }
+
+    /// Sends what stands in the outbox; every letter can be written.
+    async fn send_mails(&self) -> Result<()> {
+        outbox::run(&self.server.app).await?;
+        let mut owner = self.owner_connection().await?;
+        let left: i64 = sqlx::query_scalar("select count(*) from outbox where status <> 'sent'")
+            .fetch_one(&mut owner)
+            .await?;
+        anyhow::ensure!(left == 0, "{left} mails were not sent");
+        Ok(())
     }
 
     /// Mails of a kind.
@@ -55,6 +66,7 @@ async fn given_tickets_take_places_cost_nothing_and_go_by_mail_once() -> Result<
     let again = give().await?;
     assert_eq!((again.status.as_u16(), again.header("idempotent-replayed")), (201, "true"));
     assert_eq!((stage.counters().await?, stage.mails("offer.complimentary").await?), ((0, 2), 1));
+    stage.send_mails().await?;
     let listed = stage.server.get_as(&stage.owner, &path).await?.expect(200)?;
     assert_eq!(
         (&listed["items"][0]["note"], listed["items"].as_array().map(Vec::len)),
@@ -76,6 +88,7 @@ async fn what_becomes_free_goes_to_who_waits_in_the_order_of_coming_and_nobody_j
     assert_eq!((first["place"].as_i64(), second["place"].as_i64()), (Some(1), Some(2)));
     assert_eq!(stage.wait("ONE@example.org", 1).await?.code(), "already_waiting");
     assert_eq!(stage.mails("offer.waiting").await?, 2);
+    stage.send_mails().await?;
     // One becomes free: too little for the first, and kept for the line.
     stage.give_up(&held[0]).await?.expect(200)?;
     waiting::run(&stage.server.app).await?;
@@ -87,6 +100,7 @@ async fn what_becomes_free_goes_to_who_waits_in_the_order_of_coming_and_nobody_j
     // The other one: now it is enough for the first.
     stage.give_up(&held[1]).await?.expect(200)?;
     waiting::run(&stage.server.app).await?;
+    stage.send_mails().await?;
     let offered = stage.place_of(&first).await?;
     assert_eq!((offered["status"].as_str(), stage.counters().await?), (Some("offered"), (2, 0)));
     assert_eq!(stage.place_of(&second).await?["place"], 1);
@@ -137,6 +151,27 @@ async fn one_leaves_a_line_by_its_secret_and_the_last_one_opens_the_sale_again()
         (&json!("ann@example.org"), &json!("left"))
     );
     stage.audit().await
+}
+
+#[tokio::test]
+async fn an_account_that_is_deleted_leaves_the_line_and_its_address_with_it() -> Result<()> {
+    let stage = Stage::open(1).await?;
+    let held = stage.buy(1, None).await?.expect(201)?;
+    let account = sign_up(&stage.server, "ann@example.org").await?;
+    let path = format!("/events/{}/waiting-list", stage.event_id);
+    let body = json!({ "ticket_type_id": stage.ticket_type_id, "quantity": 1 });
+    stage.server.post_as(&account, &path, &body).await?.expect(201)?;
+    let password = json!({ "password": "correct horse battery staple" });
+    let gone = stage.server.request(Method::DELETE, "/auth/account").bearer_auth(&account).json(&password);
+    assert!(send(gone).await?.status.is_success());
+    let mut owner = stage.owner_connection().await?;
+    let (email, status): (String, String) =
+        sqlx::query_as("select email, status from waiting_list").fetch_one(&mut owner).await?;
+    assert_eq!((email.as_str(), status.as_str()), ("", "left"));
+    stage.give_up(&held).await?.expect(200)?;
+    waiting::run(&stage.server.app).await?;
+    stage.buy(1, None).await?.expect(201)?;
+    Ok(())
 }
 
 #[tokio::test]
@@ -240,6 +275,7 @@ async fn canceling_an_event_revokes_releases_refunds_and_tells_everybody_once() 
     let seen = stage.see(&stubborn).await?;
     assert_eq!((&seen["status"], &seen["tickets"][0]["state"]), (&json!("paid"), &json!("canceled")));
     assert_eq!((stage.counters().await?, stage.mails("offer.event_canceled").await?), ((0, 0), 4));
+    stage.send_mails().await?;
     stage.own(Method::POST, &path, json!({})).await?;
     assert_eq!(stage.mails("offer.event_canceled").await?, 4);
     stage.audit().await
