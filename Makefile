@@ -42,6 +42,7 @@ test-all: test ## adds the tour, performed against a server of its own on a fres
 	@scripts/third/openapi
 	@scripts/third/schemathesis
 	@scripts/third/slowhttptest
+	@scripts/third/localstripe
 	@scripts/run --once
 	@scripts/third/supabase-js
 

@@ -96,7 +96,7 @@ impl AppState {
             limits: Limits::default(),
             background,
             stopping: CancellationToken::new(),
-            selling: Selling::new(&config.gateway, &master_key),
+            selling: Selling::new(&config, &master_key)?,
             mail: Outgoing::new(&config)?,
             config,
             db,

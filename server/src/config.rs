@@ -41,6 +41,7 @@ pub struct Config {
     pub supabase: SupabaseConfig,
     pub mail: MailConfig,
     pub gateway: GatewayConfig,
+    pub stripe: StripeConfig,
     pub http: HttpConfig,
     pub limits: LimitsConfig,
 }
@@ -108,11 +109,24 @@ pub struct MailConfig {
 /// The simulated payment gateway.
 #[derive(Debug, Clone)]
 pub struct GatewayConfig {
+    /// Unset: wherever no real provider is set up.
+    pub enabled: Option<bool>,
     /// The same seed gives the same outcomes.
     pub seed: Option<u64>,
     /// 0 to 1.
     pub success_rate: f64,
     pub latency_ms: u64,
+}
+
+/// The server's own account with Stripe, for organizers that have none of theirs.
+#[derive(Debug, Clone)]
+pub struct StripeConfig {
+    pub secret_key: Option<Secret>,
+    pub publishable_key: Option<String>,
+    /// Of the webhook endpoint; several while one is being changed.
+    pub webhook_secrets: Vec<Secret>,
+    /// Without a slash at the end.
+    pub api_base: String,
 }
 
 /// Limits of the HTTP side.
@@ -291,12 +305,22 @@ static SETTINGS: &[Setting] = settings! {
         };
     "mail.from" = "HVFLVSPOT <noreply@localhost>", "the address that mails come from"
         => |c, v| { c.mail.from = v.to_owned(); smtp::check_from(v) };
+    "gateway.enabled" = "", "whether the simulated gateway sells; by default wherever no real provider is set up"
+        => |c, v| { c.gateway.enabled = optional(v).map(|v| parse(&v, "true or false")).transpose()?; Ok(()) };
     "gateway.seed" = "", "simulated gateway: seed of its outcomes; without it every run differs"
         => |c, v| { c.gateway.seed = optional(v).map(|v| parse(&v, "a number")).transpose()?; Ok(()) };
     "gateway.success_rate" = "0.9", "simulated gateway: share of payments that succeed, 0 to 1"
         => |c, v| { put(&mut c.gateway.success_rate, v, "a number from 0 to 1")?; within(c.gateway.success_rate, 0.0, 1.0) };
     "gateway.latency_ms" = "0", "simulated gateway: how long an answer takes"
         => |c, v| { put(&mut c.gateway.latency_ms, v, "a number of milliseconds")?; within(c.gateway.latency_ms, 0, 60_000) };
+    "stripe.secret_key" = "" secret true, "Stripe: the server's secret key, for organizers without an account of their own"
+        => |c, v| { c.stripe.secret_key = optional(v).map(Secret::new); stripe_key(v) };
+    "stripe.publishable_key" = "", "Stripe: the publishable key beside it"
+        => |c, v| { c.stripe.publishable_key = optional(v); Ok(()) };
+    "stripe.webhook_secrets" = "" secret true, "Stripe: signing secrets of the endpoint PUBLIC_URL/payment/webhooks/stripe/default, with commas"
+        => |c, v| { c.stripe.webhook_secrets = list(v).map(Secret::new).collect(); Ok(()) };
+    "stripe.api_base" = "https://api.stripe.com", "Stripe's address; another only on this machine, for tests"
+        => |c, v| { v.trim_end_matches('/').clone_into(&mut c.stripe.api_base); stripe_base(v) };
     "limits.purchase_per_minute" = "6000", "purchases of each client address, which a carrier's customers may share; 0: no limit"
         => |c, v| per_minute(&mut c.limits.purchase.client, v);
     "limits.purchase_per_account_per_minute" = "60", "purchases of each account; 0: no limit"
@@ -380,6 +404,7 @@ pub struct Problems(pub Vec<String>);
 const OTHER_ENV: &[&str] = &[
     "HVFLVSPOT_BIN_DIR",
     "HVFLVSPOT_CONFIG",
+    "HVFLVSPOT_FAULT",
     "HVFLVSPOT_GATE",
     "HVFLVSPOT_GATE_CONNECT",
     "HVFLVSPOT_PIN",
@@ -503,7 +528,13 @@ impl Config {
                 emails_confirmed: false,
             },
             mail: MailConfig { smtp_url: None, from: String::new() },
-            gateway: GatewayConfig { seed: None, success_rate: 0.0, latency_ms: 0 },
+            gateway: GatewayConfig { enabled: None, seed: None, success_rate: 0.0, latency_ms: 0 },
+            stripe: StripeConfig {
+                secret_key: None,
+                publishable_key: None,
+                webhook_secrets: Vec::new(),
+                api_base: String::new(),
+            },
             http: HttpConfig {
                 body_limit: 0,
                 request_timeout: Duration::ZERO,
@@ -591,6 +622,32 @@ fn web_address(text: &str) -> Result<(), String> {
         "https" => Ok(()),
         "http" if here => Ok(()),
         _ => Err("must be https://".to_owned()),
+    }
+}
+
+/// Nothing, or a secret or restricted key.
+fn stripe_key(text: &str) -> Result<(), String> {
+    if text.is_empty() || is_stripe_secret_key(text) {
+        Ok(())
+    } else {
+        Err("must be a secret or restricted key, as sk_test_…".to_owned())
+    }
+}
+
+/// True for what Stripe calls a secret or restricted key.
+pub fn is_stripe_secret_key(text: &str) -> bool {
+    let known = ["sk_test_", "sk_live_", "rk_test_", "rk_live_"].iter().any(|start| text.starts_with(start));
+    known && text.len() <= 255 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// Stripe itself, or a double on this machine: no key may go anywhere else.
+fn stripe_base(text: &str) -> Result<(), String> {
+    let url = Url::parse(text).map_err(|_| "must be an address".to_owned())?;
+    let here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    match (url.scheme(), url.host_str()) {
+        ("https", Some("api.stripe.com")) => Ok(()),
+        ("http" | "https", _) if here => Ok(()),
+        _ => Err("must be https://api.stripe.com, or an address of this machine".to_owned()),
     }
 }
 

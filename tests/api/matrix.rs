@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use hvflvspot::clock::TestClock;
+use hvflvspot::config::Secret;
 use hvflvspot::domain::access::{self, Scope};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -151,6 +152,8 @@ fn body_of(operation: &Operation) -> Value {
         "POST /organizer/events/{event_id}/devices/{device_id}/quarantine" => {
             json!({ "decision": "accept", "log_no": 1, "seq": 1 })
         }
+        // No keys: the organizer goes on with the simulated gateway.
+        "PUT /organizer/payment/stripe" => json!({}),
         "PUT /auth/v1/user" => json!({ "data": {} }),
         "PUT /organizer/members/{user_id}" => json!({ "role": "door" }),
         "PUT /organizer/events/{event_id}/update" => json!({ "venue_name": "Hall 2" }),
@@ -296,6 +299,8 @@ async fn object(
             "booking_id" => bought.booking.clone(),
             "ticket_id" => bought.ticket.clone(),
             "code" => at.code.clone(),
+            "provider" => "stripe".to_owned(),
+            "endpoint_id" => "default".to_owned(),
             name => at.ids.get(name).cloned().with_context(|| {
                 format!("{}: make an object for {{{name}}} in this test", operation.name())
             })?,
@@ -596,7 +601,12 @@ async fn world() -> Result<World> {
     let clock = TestClock::at(datetime!(2026-11-20 12:00 UTC));
     let server = TestServer::builder()
         .clock(&clock)
-        .config(|config| config.auth.logins_per_minute = 1_000)
+        .config(|config| {
+            config.auth.logins_per_minute = 1_000;
+            // An endpoint for its webhooks, and play money all the same.
+            config.stripe.secret_key = Some(Secret::new("sk_test_matrix"));
+            config.gateway.enabled = Some(true);
+        })
         .start()
         .await?;
     let mut db = server.db.owner().await?;

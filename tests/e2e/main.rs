@@ -4,6 +4,7 @@ mod backup;
 mod crash;
 mod curl;
 mod durable;
+mod faults;
 mod hostile;
 mod logs;
 mod offline;

@@ -112,6 +112,14 @@ impl ServerProcess {
         Ok(())
     }
 
+    /// Waits for an end that it finds by itself.
+    ///
+    /// # Errors
+    /// If it lives on.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        Ok(tokio::time::timeout(PATIENCE, self.child.wait()).await.context("lives on")??)
+    }
+
     /// SIGTERM, and waits for a graceful end.
     ///
     /// # Errors

@@ -157,6 +157,8 @@ pub enum Action {
     Invite,
     EndMembership,
     ManageSystemAccounts,
+    ManagePaymentAccount,
+    TellPaymentEvent,
     ReadEvents,
     WriteEvents,
     /// Codes and who waits: more than people at the door need.
@@ -183,6 +185,8 @@ impl Action {
         use Who::{Account, Admin, AnySystem, Anybody, Device, Guest, Member, System};
         match self {
             Self::Browse | Self::SignIn | Self::Buy => &[Anybody, Guest, Account],
+            // Who says nothing of themselves, and signs what they say.
+            Self::TellPaymentEvent => &[Anybody, Guest, Account],
             Self::KnowOneself => &[Guest, Account, AnySystem],
             Self::ManageAccount | Self::AcceptInvitation | Self::FoundOrganizer => &[Account],
             Self::Pay | Self::ReadTickets => &[Guest, Account],
@@ -191,7 +195,10 @@ impl Action {
             Self::Refund => &[Account, Member(Manager)],
             Self::ReadPayments => &[Account, Member(Manager), System(Scope::BookingsRead)],
             Self::ReadProfile | Self::ReadStewards => &[Member(Door)],
-            Self::AskVerification | Self::ManageSystemAccounts | Self::DecideQuarantine => &[Member(Owner)],
+            Self::AskVerification
+            | Self::ManageSystemAccounts
+            | Self::ManagePaymentAccount
+            | Self::DecideQuarantine => &[Member(Owner)],
             Self::ReadMembers | Self::Invite => &[Member(Manager)],
             // Everybody may leave; whom else one may put out says `OrgRole::may_appoint`.
             Self::EndMembership => &[Member(Door)],
@@ -411,6 +418,9 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("POST", "/organizer/events/{event_id}/devices/{device_id}/revoke", Action::ManageDevices),
     ("GET", "/organizer/profile", Action::ReadProfile),
     ("PUT", "/organizer/profile", Action::FoundOrganizer),
+    ("GET", "/organizer/payment/stripe", Action::ManagePaymentAccount),
+    ("PUT", "/organizer/payment/stripe", Action::ManagePaymentAccount),
+    ("DELETE", "/organizer/payment/stripe", Action::ManagePaymentAccount),
     ("POST", "/organizer/verification", Action::AskVerification),
     ("GET", "/organizer/members", Action::ReadMembers),
     ("PUT", "/organizer/members/{user_id}", Action::Invite),
@@ -426,6 +436,7 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("POST", "/payment/process", Action::Pay),
     ("POST", "/payment/refund", Action::Refund),
     ("POST", "/tickets/quote", Action::Buy),
+    ("POST", "/payment/webhooks/{provider}/{endpoint_id}", Action::TellPaymentEvent),
     ("POST", "/tickets/purchase", Action::Buy),
     ("POST", "/tickets/validate", Action::ValidateTickets),
     ("GET", "/tickets/view", Action::ReadTickets),

@@ -22,6 +22,17 @@ pub struct Amounts {
     pub tax_minor: i64,
 }
 
+impl Amounts {
+    /// Nothing.
+    pub const ZERO: Self = Self { price_minor: 0, fee_minor: 0, tax_minor: 0 };
+
+    /// What is paid.
+    #[must_use]
+    pub const fn total(&self) -> i64 {
+        self.price_minor + self.fee_minor + self.tax_minor
+    }
+}
+
 /// A payment: money arrives at the provider, and is sales, fees and tax.
 #[must_use]
 pub fn payment(provider: &str, amounts: Amounts) -> Vec<LedgerLine> {
@@ -37,7 +48,7 @@ pub fn refund(provider: &str, amounts: Amounts) -> Vec<LedgerLine> {
 /// Lines of amount zero say nothing and are left out.
 fn lines(provider: &str, amounts: Amounts, sign: i64) -> Vec<LedgerLine> {
     let Amounts { price_minor, fee_minor, tax_minor } = amounts;
-    let total = price_minor + fee_minor + tax_minor;
+    let total = amounts.total();
     [
         (format!("provider:{provider}"), sign * total),
         ("sales".to_owned(), -sign * price_minor),

@@ -15,6 +15,7 @@ pub mod one_time;
 pub mod person;
 pub mod pricing;
 pub mod promo;
+pub mod refund;
 pub mod steward;
 pub mod text;
 pub mod ticket;

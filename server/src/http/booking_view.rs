@@ -18,6 +18,7 @@ use crate::domain::keys::Purpose;
 use crate::domain::ticket::code_text;
 use crate::selling::keys::{self, Opened};
 use crate::selling::{Actor, StepError};
+use crate::selling::{gateway, pay};
 use crate::store::booking::{self, Booking};
 use crate::store::member::{self, OrgRole};
 use crate::store::promo;
@@ -79,8 +80,27 @@ pub struct TransactionBrief {
     pub kind: String,
     /// `pending`, `completed`, `failed` or `refunded`.
     pub status: String,
+    /// `decline` (another means may work), `provider` (try again) or `canceled`, of a failed one.
+    pub failed_by: Option<String>,
     /// Why it failed, in the provider's word.
     pub failure_code: Option<String>,
+    /// What the buyer has to do before the payment can go on; told to the buyer alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_action: Option<NextActionJson>,
+}
+
+/// Something that a buyer has to do, as to confirm the payment at the bank (3-D Secure). Afterwards look at the
+/// booking, or repeat POST /payment/process, which asks the provider at once.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct NextActionJson {
+    /// `use_stripe_sdk` (hand `client_secret` to Stripe's script: `stripe.handleNextAction`), `redirect_to_url` or
+    /// `simulated`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub client_secret: Option<String>,
+    pub redirect_url: Option<String>,
+    /// The key that the provider's script is opened with.
+    pub publishable_key: Option<String>,
 }
 
 /// A ticket.
@@ -227,10 +247,35 @@ pub async fn booking_json(app: &App, booking: &Booking) -> Result<BookingJson, A
             transaction_id: t.transaction_id,
             kind: t.kind.clone(),
             status: t.status.clone(),
+            failed_by: t.failed_by.clone(),
             failure_code: t.failure_code.clone(),
+            next_action: None,
         }),
         tickets: tickets_json(app, &tickets, &words).await?,
     })
+}
+
+/// The same for its buyer: with what there is to do for the payment.
+pub async fn buyers_json(app: &AppState, booking: &Booking) -> Result<BookingJson, ApiError> {
+    let mut json = booking_json(app, booking).await?;
+    let Some(brief) = json.transaction.as_mut().filter(|t| t.status == "pending") else { return Ok(json) };
+    let mut tx = app.db.tenant(booking.organizer_id).await?;
+    let row = transaction::find(&mut tx, booking.organizer_id, brief.transaction_id).await?;
+    tx.commit().await?;
+    let Some(row) = row else { return Ok(json) };
+    if let Some(action) = pay::action_of(app, &row) {
+        let account = match row.account_id {
+            Some(_) => gateway::own(app, booking.organizer_id).await?,
+            None => app.selling.gateways.servers().cloned(),
+        };
+        brief.next_action = Some(NextActionJson {
+            kind: action.kind,
+            client_secret: action.client_secret,
+            redirect_url: action.redirect_url,
+            publishable_key: account.and_then(|a| a.publishable_key.clone()),
+        });
+    }
+    Ok(json)
 }
 
 /// Tickets with their codes; `words` of their types.

@@ -166,9 +166,11 @@ async fn refund_one(app: &AppState, organizer_id: Uuid, item: Item) -> Result<()
                 refund::whole_booking(app, organizer_id, booking_id, refund_id, why, Actor::job()).await?;
             match outcome {
                 Some(Refunded::Done) => Some(("refunded", None)),
-                Some(Refunded::Declined(code)) if item.attempts >= TRIES => Some(("failed", Some(code))),
+                Some(Refunded::Declined(code) | Refunded::Failed(code)) if item.attempts >= TRIES => {
+                    Some(("failed", Some(code)))
+                }
                 // Refused: later again. In flight, or another's: the next look sees what became of it.
-                Some(Refunded::Declined(_) | Refunded::Pending) | None => None,
+                Some(Refunded::Declined(_) | Refunded::Failed(_) | Refunded::Pending) | None => None,
             }
         }
     };

@@ -4,6 +4,7 @@
 use uuid::Uuid;
 
 use crate::app::AppState;
+use crate::domain::booking::PAYMENT_PATIENCE;
 use crate::selling::{Actor, pay, refund};
 use crate::store::transaction::Transaction;
 use crate::store::{directory, transaction};
@@ -46,9 +47,26 @@ async fn close(app: &AppState, row: &Transaction) -> anyhow::Result<()> {
         let outcome = refund::resume(app, row, Actor::job()).await?;
         tracing::info!(transaction = %row.transaction_id, ?outcome, "refund reconciled");
     } else if let Some(payment) = pay::load(app, row).await? {
-        let outcome = pay::drive(app, &payment, Actor::job()).await?;
+        let mut outcome = pay::drive(app, &payment, Actor::job()).await?;
+        // The hold waits no longer: nobody may pay for it any more.
+        if matches!(outcome, pay::Settled::ActionNeeded)
+            && app.clock.now() >= row.created_at + PAYMENT_PATIENCE
+        {
+            let again = transaction_of(app, row).await?;
+            if let Some(payment) = pay::load(app, &again).await? {
+                outcome = pay::withdraw(app, &payment, Actor::job()).await?;
+            }
+        }
         let paid = matches!(outcome, pay::Settled::Paid(_));
         tracing::info!(transaction = %row.transaction_id, paid, "payment reconciled");
     }
     Ok(())
+}
+
+/// The row as it stands now: the provider's answer may have named the payment.
+async fn transaction_of(app: &AppState, row: &Transaction) -> anyhow::Result<Transaction> {
+    let mut tx = app.db.worker_tenant(row.organizer_id).await?;
+    let now = transaction::find(&mut tx, row.organizer_id, row.transaction_id).await?;
+    tx.commit().await?;
+    Ok(now.unwrap_or_else(|| row.clone()))
 }

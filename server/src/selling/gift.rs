@@ -88,7 +88,7 @@ pub async fn give(app: &AppState, gift: Gift) -> Result<(), GiftError> {
             }
         }
         // Already issued before, perhaps: then nothing happens here.
-        finish(app, &event, &quote, &order, None).await?;
+        finish(app, &event, &quote, &order, None, now).await?;
         return Ok(note(app, organizer_id, &gift).await?);
     }
     Err(GiftError::Unsettled)

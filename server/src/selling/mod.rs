@@ -4,6 +4,7 @@
 
 pub mod catalog;
 pub(crate) mod claims;
+pub mod gateway;
 pub mod gift;
 pub mod issue;
 pub mod keys;
@@ -15,8 +16,8 @@ pub mod refund;
 mod rush;
 pub mod waiting;
 pub mod waiting_room;
+pub mod webhook;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -25,17 +26,15 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::adapters::payment::Providers;
-use crate::adapters::payment::simulated::Simulated;
 use crate::app::App;
-use crate::config::GatewayConfig;
+use crate::config::Config;
 use crate::keys::MasterKey;
 use crate::store::change::RecordError;
 
 /// What selling keeps in memory.
 #[derive(Debug)]
 pub struct Selling {
-    pub providers: Providers,
+    pub gateways: gateway::Gateways,
     pub catalog: catalog::Cache,
     pub keys: keys::Cache,
     pub(crate) line: rush::Line,
@@ -83,6 +82,8 @@ pub enum StepError {
     Record(#[from] RecordError),
     #[error("the event's ticket key is missing or does not open: {0}")]
     Key(#[source] anyhow::Error),
+    #[error("a payment account's secrets do not open: {0}")]
+    Sealed(#[source] anyhow::Error),
     #[error("the step's task died")]
     Died,
     #[error("the payment provider {0} is not configured")]
@@ -90,24 +91,17 @@ pub enum StepError {
 }
 
 impl Selling {
-    /// The simulated gateway's seed is the configured one or else one of this installation, so that it says
-    /// the same after a restart.
-    #[must_use]
-    pub fn new(gateway: &GatewayConfig, master_key: &MasterKey) -> Self {
-        let seed = gateway.seed.unwrap_or_else(|| {
-            let key = master_key.subkey("hvflvspot/simulated-payment-seed/v1\0");
-            u64::from_be_bytes(*key.first_chunk().expect("a subkey is longer than eight bytes"))
-        });
-        let latency = Duration::from_millis(gateway.latency_ms);
-        let simulated = Simulated::new(seed, gateway.success_rate, latency);
-        Self {
-            providers: Providers::new(vec![Arc::new(simulated)]),
+    /// # Errors
+    /// The connection to providers cannot be set up.
+    pub fn new(config: &Config, master_key: &MasterKey) -> anyhow::Result<Self> {
+        Ok(Self {
+            gateways: gateway::Gateways::new(config, master_key)?,
             catalog: catalog::Cache::default(),
             keys: keys::Cache::default(),
             line: rush::Line::default(),
             arrivals: waiting_room::Arrivals::default(),
             tasks: TaskTracker::new(),
-        }
+        })
     }
 
     /// Waits for work in flight. True if all of it ended within `patience`.

@@ -1,26 +1,44 @@
 //! Asking a provider for money, and acting on its answer. Everything here may be repeated: the provider
 //! answers the same under the same key, and our statements act on pending rows only.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use time::Duration as Span;
+use sqlx::PgConnection;
+use time::{Duration as Span, OffsetDateTime};
 use uuid::Uuid;
 
 use super::issue::{self, IssueOrder, IssuedTicket, Lot, Paid};
-use super::{Actor, StepError, refund};
-use crate::adapters::payment::{Charge, Outcome, provider_key};
+use super::{Actor, StepError, gateway, refund};
+use crate::adapters::payment::{
+    Charge, CustomerAction, Ours, Outcome, PaymentProvider, provider_key, simulated,
+};
 use crate::app::AppState;
 use crate::domain::booking::{BookingStatus, PAYMENT_PATIENCE};
 use crate::domain::catalog::type_window;
 use crate::domain::ledger::Amounts;
+use crate::fault;
+use crate::store::audit::{self, Act};
 use crate::store::booking::{self, Booking, Line};
 use crate::store::sale::{self, NewPayment};
-use crate::store::transaction::{self, Transaction};
+use crate::store::transaction::{self, FailedBy, Transaction};
 
 /// How long a provider is listened to; then the reconcile job asks again.
 const PROVIDER_PATIENCE: Duration = Duration::from_secs(20);
 /// When the reconcile job asks if nobody has closed a movement: well after our own patience.
 pub const FIRST_RECONCILE: Span = Span::seconds(60);
+/// What a customer's action is sealed for.
+const ACTION: &str = "transactions/action";
+
+/// How somebody wants to pay.
+#[derive(Debug, Clone)]
+pub struct PayBy {
+    pub provider: String,
+    /// The organizer's own account with the provider; none: the server's.
+    pub account_id: Option<Uuid>,
+    /// The provider's reference to a means of payment.
+    pub token: Option<String>,
+}
 
 /// A payment that was begun: its row is pending.
 #[derive(Debug, Clone)]
@@ -29,12 +47,14 @@ pub struct Payment {
     pub event_id: Uuid,
     pub booking_id: Uuid,
     pub transaction_id: Uuid,
-    pub provider: String,
-    pub token: Option<String>,
+    pub by: PayBy,
+    /// The provider's, once it told one.
+    pub provider_ref: Option<String>,
     pub amount_minor: i64,
     pub currency: String,
     /// How often the provider was asked, this time included.
     pub attempt: u32,
+    pub begun_at: OffsetDateTime,
     pub amounts: Amounts,
     pub lots: Vec<Lot>,
 }
@@ -50,6 +70,8 @@ pub enum Settled {
     Declined(String),
     /// The provider failed, no money moved; the booking is held as before.
     Failed(String),
+    /// The buyer has something to do first; the hold waits.
+    ActionNeeded,
     /// Not known yet; the hold waits, and the reconcile job asks again.
     Pending,
     /// The money came after the hold had gone and no room is left: it goes back.
@@ -58,14 +80,34 @@ pub enum Settled {
 
 /// The row of a payment about to begin.
 #[must_use]
-pub fn new_payment(app: &AppState, payment_id: Uuid, provider: &str, token: Option<String>) -> NewPayment {
+pub fn new_payment(app: &AppState, payment_id: Uuid, by: &PayBy) -> NewPayment {
     let now = app.clock.now();
     NewPayment {
         payment_id,
-        provider: provider.to_owned(),
-        token,
+        provider: by.provider.clone(),
+        account_id: by.account_id,
+        token: by.token.clone(),
         payment_until: now + PAYMENT_PATIENCE,
         next_attempt_at: now + FIRST_RECONCILE,
+    }
+}
+
+impl Payment {
+    fn charge(&self, now: OffsetDateTime) -> Charge {
+        Charge {
+            key: provider_key(self.transaction_id),
+            ours: Ours {
+                organizer_id: self.organizer_id,
+                booking_id: self.booking_id,
+                transaction_id: self.transaction_id,
+            },
+            amount_minor: self.amount_minor,
+            currency: self.currency.clone(),
+            token: self.by.token.clone(),
+            provider_ref: self.provider_ref.clone(),
+            attempt: self.attempt,
+            age: now - self.begun_at,
+        }
     }
 }
 
@@ -74,41 +116,152 @@ pub fn new_payment(app: &AppState, payment_id: Uuid, provider: &str, token: Opti
 /// # Errors
 /// [`StepError`]; the payment is pending then, and the reconcile job goes on.
 pub async fn drive(app: &AppState, payment: &Payment, actor: Actor) -> Result<Settled, StepError> {
-    let provider = app
-        .selling
-        .providers
-        .get(&payment.provider)
-        .ok_or_else(|| StepError::NoProvider(payment.provider.clone()))?;
-    let charge = Charge {
-        key: provider_key(payment.transaction_id),
-        amount_minor: payment.amount_minor,
-        currency: payment.currency.clone(),
-        token: payment.token.clone(),
-        attempt: payment.attempt,
-    };
+    let provider = provider_of(app, payment).await?;
+    let charge = payment.charge(app.clock.now());
+    fault!("pay.begun");
+    let asking = if payment.attempt <= 1 { provider.charge(&charge) } else { provider.payment(&charge) };
+    let outcome = tokio::time::timeout(PROVIDER_PATIENCE, asking).await.unwrap_or(Outcome::Unknown);
+    fault!("pay.answered");
+    settle(app, payment, outcome, actor).await
+}
+
+/// Ends a payment that waits for its buyer, unless the buyer was quicker.
+///
+/// # Errors
+/// [`StepError`]; the payment is pending then.
+pub async fn withdraw(app: &AppState, payment: &Payment, actor: Actor) -> Result<Settled, StepError> {
+    let provider = provider_of(app, payment).await?;
+    let charge = payment.charge(app.clock.now());
+    fault!("cancel.asked");
     let outcome =
-        tokio::time::timeout(PROVIDER_PATIENCE, provider.charge(&charge)).await.unwrap_or(Outcome::Unknown);
+        tokio::time::timeout(PROVIDER_PATIENCE, provider.cancel(&charge)).await.unwrap_or(Outcome::Unknown);
+    fault!("cancel.answered");
+    settle(app, payment, outcome, actor).await
+}
+
+async fn provider_of(app: &AppState, payment: &Payment) -> Result<Arc<dyn PaymentProvider>, StepError> {
+    gateway::for_movement(app, payment.organizer_id, &payment.by.provider, payment.by.account_id).await
+}
+
+async fn settle(
+    app: &AppState,
+    payment: &Payment,
+    outcome: Outcome,
+    actor: Actor,
+) -> Result<Settled, StepError> {
     match outcome {
         Outcome::Succeeded { provider_ref } => arrived(app, payment, provider_ref, actor).await,
+        Outcome::NeedsAction { provider_ref, action } => {
+            let ours = note(app, payment, &provider_ref, Some(&action)).await?;
+            Ok(if ours { Settled::ActionNeeded } else { Settled::Elsewhere })
+        }
+        Outcome::Processing { provider_ref } => {
+            let ours = note(app, payment, &provider_ref, None).await?;
+            Ok(if ours { Settled::Pending } else { Settled::Elsewhere })
+        }
         Outcome::Declined { code } => {
-            let ours = fail(app, payment, &code).await?;
+            let ours = fail(app, payment, (FailedBy::Decline, &code)).await?;
             Ok(if ours { Settled::Declined(code) } else { Settled::Elsewhere })
         }
+        Outcome::Canceled => {
+            let ours = fail(app, payment, (FailedBy::Canceled, "canceled")).await?;
+            Ok(if ours { Settled::Declined("canceled".to_owned()) } else { Settled::Elsewhere })
+        }
         Outcome::Failed { code } => {
-            let ours = fail(app, payment, &code).await?;
+            let ours = fail(app, payment, (FailedBy::Provider, &code)).await?;
             Ok(if ours { Settled::Failed(code) } else { Settled::Elsewhere })
+        }
+        Outcome::Contradicts { what } => {
+            let detail = serde_json::json!({ "what": what });
+            alarm(app, payment.organizer_id, payment.transaction_id, "contradicted", detail).await?;
+            Ok(Settled::Pending)
         }
         Outcome::Unknown => Ok(Settled::Pending),
     }
 }
 
-async fn fail(app: &AppState, payment: &Payment, code: &str) -> Result<bool, StepError> {
+async fn fail(app: &AppState, payment: &Payment, why: (FailedBy, &str)) -> Result<bool, StepError> {
     let mut tx = app.db.tenant(payment.organizer_id).await?;
     let now = app.clock.now();
     let ours =
-        transaction::fail_payment(&mut tx, payment.organizer_id, payment.transaction_id, code, now).await?;
+        transaction::fail_payment(&mut tx, payment.organizer_id, payment.transaction_id, why, now).await?;
     tx.commit().await?;
+    fault!("pay.failed");
     Ok(ours)
+}
+
+/// Keeps what the provider said of a payment that is not done.
+async fn note(
+    app: &AppState,
+    payment: &Payment,
+    provider_ref: &str,
+    action: Option<&CustomerAction>,
+) -> Result<bool, StepError> {
+    let sealed = action.map(|action| {
+        let bytes = serde_json::to_vec(action).expect("strings become JSON");
+        app.master_key.seal(ACTION, &bytes, &app.rng)
+    });
+    let mut tx = app.db.tenant(payment.organizer_id).await?;
+    let (organizer_id, id) = (payment.organizer_id, payment.transaction_id);
+    let ours = transaction::note(&mut tx, organizer_id, id, provider_ref, sealed.as_deref()).await?;
+    tx.commit().await?;
+    fault!("pay.noted");
+    Ok(ours)
+}
+
+/// What the buyer has to do for a pending payment.
+#[must_use]
+pub fn action_of(app: &AppState, row: &Transaction) -> Option<CustomerAction> {
+    let sealed = row.action_sealed.as_ref().filter(|_| row.status == "pending")?;
+    let bytes = app.master_key.open(ACTION, sealed).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// Marks a movement for a person to look at, and writes down why, once.
+///
+/// # Errors
+/// The database's.
+pub async fn alarm(
+    app: &AppState,
+    organizer_id: Uuid,
+    transaction_id: Uuid,
+    flag: &'static str,
+    detail: serde_json::Value,
+) -> Result<(), sqlx::Error> {
+    let mut tx = app.db.tenant(organizer_id).await?;
+    raise(app, &mut tx, organizer_id, transaction_id, flag, detail).await?;
+    tx.commit().await
+}
+
+/// The same, inside a transaction.
+pub(super) async fn raise(
+    app: &AppState,
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    transaction_id: Uuid,
+    flag: &'static str,
+    detail: serde_json::Value,
+) -> Result<(), sqlx::Error> {
+    if !transaction::flag(conn, organizer_id, transaction_id, flag).await? {
+        return Ok(());
+    }
+    tracing::error!(%organizer_id, transaction = %transaction_id, flag, "a payment needs a person to look at it");
+    let act = Act {
+        audit_id: app.rng.uuid(&*app.clock),
+        actor_kind: "job",
+        actor_id: None,
+        action: match flag {
+            "contradicted" => "payment.contradicted",
+            "disputed" => "payment.disputed",
+            "refunded_elsewhere" => "payment.refunded_elsewhere",
+            _ => "payment.refund_undone",
+        },
+        object_kind: "transaction",
+        object_id: transaction_id,
+        request_id: None,
+        detail,
+    };
+    audit::record(conn, organizer_id, &act, app.clock.now()).await
 }
 
 /// The money is there: tickets, if the booking is held or can be had again; else the money goes back.
@@ -118,9 +271,13 @@ async fn arrived(
     provider_ref: String,
     actor: Actor,
 ) -> Result<Settled, StepError> {
+    // Who tells of the payment later knows it by this reference; and from here on it can be asked for by it.
+    if payment.provider_ref.is_none() && payment.by.provider != simulated::NAME {
+        note(app, payment, &provider_ref, None).await?;
+    }
     let paid = Paid {
         transaction_id: payment.transaction_id,
-        provider: payment.provider.clone(),
+        provider: payment.by.provider.clone(),
         provider_ref,
         amounts: payment.amounts,
     };
@@ -135,6 +292,7 @@ async fn arrived(
             actor: actor.clone(),
         };
         if let Some(tickets) = issue::issue(app, order).await? {
+            fault!("pay.paid");
             return Ok(Settled::Paid(tickets));
         }
         let mut tx = app.db.tenant(payment.organizer_id).await?;
@@ -164,11 +322,16 @@ pub async fn load(app: &AppState, row: &Transaction) -> Result<Option<Payment>, 
         event_id: row.event_id,
         booking_id: row.booking_id,
         transaction_id: row.transaction_id,
-        provider: row.provider.clone(),
-        token: row.provider_token.clone(),
+        by: PayBy {
+            provider: row.provider.clone(),
+            account_id: row.account_id,
+            token: row.provider_token.clone(),
+        },
+        provider_ref: row.provider_ref.clone(),
         amount_minor: row.amount_minor,
         currency: row.currency.clone(),
         attempt: row.attempts.unsigned_abs(),
+        begun_at: row.created_at,
         amounts: amounts(&booking),
         lots: lots(&lines),
     }))
@@ -214,14 +377,13 @@ pub async fn begin(
     app: &AppState,
     booking: &Booking,
     payment_id: Uuid,
-    provider: &str,
-    token: Option<String>,
+    by: PayBy,
 ) -> Result<Payment, BeginError> {
     booking.hold().may_pay(app.clock.now())?;
     if booking.total_minor == 0 {
         return Err(BeginError::Free);
     }
-    let row = new_payment(app, payment_id, provider, token.clone());
+    let row = new_payment(app, payment_id, &by);
     let mut tx = app.db.tenant(booking.organizer_id).await?;
     let begun =
         transaction::begin_payment(&mut tx, booking.organizer_id, booking.booking_id, &row, app.clock.now())
@@ -249,14 +411,34 @@ pub async fn begin(
         event_id: booking.event_id,
         booking_id: booking.booking_id,
         transaction_id: payment_id,
-        provider: provider.to_owned(),
-        token,
+        by,
+        provider_ref: None,
         amount_minor: booking.total_minor,
         currency: booking.currency.clone(),
         attempt: 1,
+        begun_at: app.clock.now(),
         amounts: amounts(booking),
         lots: lots(&lines),
     })
+}
+
+/// The payment of a booking that waits for something its buyer has to do.
+///
+/// # Errors
+/// The database's.
+pub async fn awaiting_action(app: &AppState, booking: &Booking) -> Result<Option<Payment>, StepError> {
+    let mut tx = app.db.tenant(booking.organizer_id).await?;
+    let all = transaction::of_booking(&mut tx, booking.organizer_id, booking.booking_id).await?;
+    tx.commit().await?;
+    let waits =
+        |row: &&Transaction| row.kind == "payment" && row.status == "pending" && row.action_sealed.is_some();
+    match all.iter().find(waits) {
+        Some(row) => Ok(load(app, row).await?.map(|mut payment| {
+            payment.attempt += 1;
+            payment
+        })),
+        None => Ok(None),
+    }
 }
 
 /// True if nothing is left to be paid.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::claims::{self, Claim, ClaimRefused};
 use super::issue::{self, IssueOrder, IssuedTicket, Lot};
-use super::pay::{self, Payment, Settled};
+use super::pay::{self, PayBy, Payment, Settled};
 use super::rush::{self, Done, Step};
 use super::{Actor, StepError, catalog};
 use crate::app::AppState;
@@ -40,8 +40,7 @@ pub struct Order {
     pub promo_code: Option<String>,
     /// In the waiting room, of an event that has one.
     pub place: Option<i64>,
-    /// Provider and its token.
-    pub payment: Option<(String, Option<String>)>,
+    pub payment: Option<PayBy>,
     pub actor: Actor,
 }
 
@@ -133,9 +132,11 @@ pub async fn purchase(app: &AppState, order: Order) -> Result<Purchased, Purchas
                 continue;
             }
         };
-        let payment = order.payment.as_ref().filter(|_| quote.total_minor > 0).map(|(provider, token)| {
-            pay::new_payment(app, app.rng.uuid(&*app.clock), provider, token.clone())
-        });
+        let payment = order
+            .payment
+            .as_ref()
+            .filter(|_| quote.total_minor > 0)
+            .map(|by| pay::new_payment(app, app.rng.uuid(&*app.clock), by));
         let hold = new_hold(&order, &quote, now + event.hold, payment);
         let payment_id = hold.payment.as_ref().map(|p| p.payment_id);
         let held_until = hold.held_until;
@@ -155,7 +156,7 @@ pub async fn purchase(app: &AppState, order: Order) -> Result<Purchased, Purchas
             }
             HoldAnswer::Short(item) => return Err(PurchaseError::SoldOut { item }),
         }
-        let result = finish(app, &event, &quote, &order, payment_id).await?;
+        let result = finish(app, &event, &quote, &order, payment_id, now).await?;
         return Ok(Purchased { event, quote, held_until, created_at: now, result });
     }
     Err(PurchaseError::Unsettled)
@@ -213,6 +214,7 @@ pub(super) async fn finish(
     quote: &Quote,
     order: &Order,
     payment_id: Option<Uuid>,
+    begun_at: OffsetDateTime,
 ) -> Result<PurchaseResult, StepError> {
     let lots: Vec<Lot> = quote
         .lines
@@ -233,7 +235,7 @@ pub(super) async fn finish(
             None => PurchaseResult::Unpaid(Settled::Elsewhere),
         });
     }
-    let (Some((provider, token)), Some(transaction_id)) = (&order.payment, payment_id) else {
+    let (Some(by), Some(transaction_id)) = (&order.payment, payment_id) else {
         return Ok(PurchaseResult::Held);
     };
     let payment = Payment {
@@ -241,11 +243,12 @@ pub(super) async fn finish(
         event_id,
         booking_id,
         transaction_id,
-        provider: provider.clone(),
-        token: token.clone(),
+        by: by.clone(),
+        provider_ref: None,
         amount_minor: quote.total_minor,
         currency: event.currency.to_string(),
         attempt: 1,
+        begun_at,
         amounts: Amounts {
             price_minor: quote.sum.price_minor,
             fee_minor: quote.sum.fee_minor,

@@ -1,19 +1,23 @@
 //! Money back: tickets are blocked and the row is written, then the provider is asked, then its answer
 //! revokes the tickets or gives them back.
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::issue::{Paid, entry, payment_entry};
-use super::pay::{FIRST_RECONCILE, Payment, amounts};
-use super::{Actor, StepError};
-use crate::adapters::payment::{Outcome, Refund, provider_key};
+use super::pay::{self, FIRST_RECONCILE, Payment};
+use super::{Actor, StepError, gateway};
+use crate::adapters::payment::{Ours, Outcome, Refund, provider_key};
 use crate::app::AppState;
 use crate::domain::ledger;
+use crate::domain::refund::{NotRefundable, What};
+use crate::fault;
 use crate::store::audit::{self, Act};
+use crate::store::change::RecordError;
 use crate::store::refund::{self as rows, Begun, NewRefund};
 use crate::store::ticket::manifest_rows;
-use crate::store::transaction::Transaction;
-use crate::store::{booking, change, transaction};
+use crate::store::transaction::{FailedBy, Transaction};
+use crate::store::{change, transaction};
 
 /// How long a provider is listened to.
 const PROVIDER_PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
@@ -25,12 +29,77 @@ pub enum Refunded {
     Done,
     /// The provider refused; the tickets are valid again.
     Declined(String),
+    /// The provider failed, no money moved; the tickets are valid again.
+    Failed(String),
     /// Not known yet; the tickets stay blocked, and the reconcile job asks again.
     Pending,
 }
 
-/// Begins and drives the refund of a whole booking. `None` if it is not paid, or refunded already, or on
-/// its way.
+/// A refund that somebody asks for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub organizer_id: Uuid,
+    pub booking_id: Uuid,
+    pub refund_id: Uuid,
+    pub what: What,
+    pub reason: Option<String>,
+    /// The user who asks for their own money back; none: the organizer gives it.
+    pub asker: Option<Uuid>,
+}
+
+/// Why a refund did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum BeginError {
+    #[error("the booking is not paid")]
+    NotPaid,
+    #[error(transparent)]
+    NotRefundable(#[from] NotRefundable),
+    #[error(transparent)]
+    Step(#[from] StepError),
+}
+
+impl From<sqlx::Error> for BeginError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Step(error.into())
+    }
+}
+
+impl From<RecordError> for BeginError {
+    fn from(error: RecordError) -> Self {
+        Self::Step(error.into())
+    }
+}
+
+/// Begins and drives a refund.
+///
+/// # Errors
+/// [`BeginError`]; with a `Step` it may have begun, and the reconcile job goes on.
+pub async fn refund(app: &AppState, request: Request, actor: Actor) -> Result<Refunded, BeginError> {
+    let now = app.clock.now();
+    let Request { organizer_id, booking_id, refund_id, what, reason, asker } = request;
+    let mut tx = app.db.tenant(organizer_id).await?;
+    let facts = rows::facts(&mut tx, organizer_id, booking_id, asker).await?.ok_or(BeginError::NotPaid)?;
+    let plan = facts.plan(&what)?;
+    let new = NewRefund { refund_id, reason, amounts: plan.amounts, next_attempt_at: now + FIRST_RECONCILE };
+    // The booking's row is ours since `facts`: what was planned still holds.
+    let begun = rows::begin(&mut tx, organizer_id, booking_id, &new, now).await?;
+    let begun = begun.ok_or(BeginError::NotRefundable(NotRefundable::NothingLeft))?;
+    let blocked = rows::block_tickets(&mut tx, organizer_id, refund_id, &plan.tickets).await?;
+    let detail = serde_json::json!({ "amount_minor": plan.amounts.total(), "tickets": plan.tickets.len() });
+    let act = act(app, "booking.refund_begun", booking_id, &actor, detail);
+    audit::record(&mut tx, organizer_id, &act, now).await?;
+    if !blocked.is_empty() {
+        change::record(&mut tx, organizer_id, begun.event_id, &manifest_rows(&blocked), None).await?;
+    }
+    fault!("refund.reserved");
+    tx.commit().await?;
+    app.news.publish(begun.event_id);
+    fault!("refund.begun");
+    let asked = Asked { refund_id, booking_id, provider_ref: None, attempt: 1, begun_at: now };
+    Ok(drive(app, organizer_id, asked, begun, actor).await?)
+}
+
+/// Begins and drives the refund of all that is left of a booking. `None` if nothing is.
 ///
 /// # Errors
 /// [`StepError`]; if the refund was begun the reconcile job goes on.
@@ -42,53 +111,77 @@ pub async fn whole_booking(
     reason: Option<String>,
     actor: Actor,
 ) -> Result<Option<Refunded>, StepError> {
-    let now = app.clock.now();
-    let new = NewRefund { refund_id, reason, next_attempt_at: now + FIRST_RECONCILE };
-    let mut tx = app.db.tenant(organizer_id).await?;
-    let Some(begun) = rows::begin(&mut tx, organizer_id, booking_id, &new, now).await? else {
-        return Ok(None);
-    };
-    let blocked = rows::block_tickets(&mut tx, organizer_id, booking_id).await?;
-    let act = act(app, "booking.refund_begun", booking_id, &actor);
-    audit::record(&mut tx, organizer_id, &act, now).await?;
-    change::record(&mut tx, organizer_id, begun.event_id, &manifest_rows(&blocked), None).await?;
-    tx.commit().await?;
-    app.news.publish(begun.event_id);
-    drive(app, organizer_id, refund_id, begun, 1, actor).await.map(Some)
+    let what = What::Whole;
+    let request = Request { organizer_id, booking_id, refund_id, what, reason, asker: None };
+    match refund(app, request, actor).await {
+        Ok(done) => Ok(Some(done)),
+        Err(BeginError::NotPaid | BeginError::NotRefundable(_)) => Ok(None),
+        Err(BeginError::Step(e)) => Err(e),
+    }
+}
+
+/// A begun refund, as it is asked for.
+#[derive(Debug, Clone)]
+struct Asked {
+    refund_id: Uuid,
+    booking_id: Uuid,
+    /// Of the refund, once the provider told one.
+    provider_ref: Option<String>,
+    attempt: u32,
+    begun_at: OffsetDateTime,
 }
 
 /// Asks the provider of a begun refund and acts on the answer.
 async fn drive(
     app: &AppState,
     organizer_id: Uuid,
-    refund_id: Uuid,
+    asked: Asked,
     begun: Begun,
-    attempt: u32,
     actor: Actor,
 ) -> Result<Refunded, StepError> {
-    let provider = app
-        .selling
-        .providers
-        .get(&begun.provider)
-        .ok_or_else(|| StepError::NoProvider(begun.provider.clone()))?;
+    let provider = gateway::for_movement(app, organizer_id, &begun.provider, begun.account_id).await?;
+    let refund_id = asked.refund_id;
     let ask = Refund {
         key: provider_key(refund_id),
+        ours: Ours { organizer_id, booking_id: asked.booking_id, transaction_id: refund_id },
         amount_minor: begun.amount_minor,
         currency: begun.currency,
-        provider_ref: begun.provider_ref,
+        payment_ref: begun.provider_ref,
         token: begun.provider_token,
-        attempt,
+        provider_ref: asked.provider_ref,
+        attempt: asked.attempt,
+        age: app.clock.now() - asked.begun_at,
     };
-    let outcome =
-        tokio::time::timeout(PROVIDER_PATIENCE, provider.refund(&ask)).await.unwrap_or(Outcome::Unknown);
+    let asking = if ask.attempt <= 1 { provider.refund(&ask) } else { provider.refunded(&ask) };
+    let outcome = tokio::time::timeout(PROVIDER_PATIENCE, asking).await.unwrap_or(Outcome::Unknown);
+    fault!("refund.answered");
     match outcome {
         Outcome::Succeeded { provider_ref } => {
             complete(app, organizer_id, refund_id, &begun.provider, &provider_ref, &actor).await?;
             Ok(Refunded::Done)
         }
-        Outcome::Declined { code } | Outcome::Failed { code } => {
-            fail(app, organizer_id, refund_id, &code, &actor).await?;
+        Outcome::Declined { code } => {
+            fail(app, organizer_id, refund_id, (FailedBy::Decline, &code), &actor).await?;
             Ok(Refunded::Declined(code))
+        }
+        Outcome::Canceled => {
+            fail(app, organizer_id, refund_id, (FailedBy::Canceled, "canceled"), &actor).await?;
+            Ok(Refunded::Declined("canceled".to_owned()))
+        }
+        Outcome::Failed { code } => {
+            fail(app, organizer_id, refund_id, (FailedBy::Provider, &code), &actor).await?;
+            Ok(Refunded::Failed(code))
+        }
+        Outcome::Processing { provider_ref } | Outcome::NeedsAction { provider_ref, .. } => {
+            let mut tx = app.db.tenant(organizer_id).await?;
+            transaction::note(&mut tx, organizer_id, refund_id, &provider_ref, None).await?;
+            tx.commit().await?;
+            Ok(Refunded::Pending)
+        }
+        Outcome::Contradicts { what } => {
+            let detail = serde_json::json!({ "what": what });
+            pay::alarm(app, organizer_id, refund_id, "contradicted", detail).await?;
+            Ok(Refunded::Pending)
         }
         Outcome::Unknown => Ok(Refunded::Pending),
     }
@@ -111,10 +204,18 @@ pub async fn resume(app: &AppState, row: &Transaction, actor: Actor) -> Result<R
         amount_minor: row.amount_minor,
         currency: row.currency.clone(),
         provider: row.provider.clone(),
+        account_id: row.account_id,
         provider_token: row.provider_token.clone(),
         provider_ref: payment.and_then(|p| p.provider_ref),
     };
-    drive(app, row.organizer_id, row.transaction_id, begun, row.attempts.unsigned_abs(), actor).await
+    let asked = Asked {
+        refund_id: row.transaction_id,
+        booking_id: row.booking_id,
+        provider_ref: row.provider_ref.clone(),
+        attempt: row.attempts.unsigned_abs(),
+        begun_at: row.created_at,
+    };
+    drive(app, row.organizer_id, asked, begun, actor).await
 }
 
 async fn complete(
@@ -128,20 +229,24 @@ async fn complete(
     let now = app.clock.now();
     let mut tx = app.db.tenant(organizer_id).await?;
     let Some(row) = transaction::find(&mut tx, organizer_id, refund_id).await? else { return Ok(()) };
-    let Some(booking) = booking::find(&mut tx, organizer_id, row.booking_id).await? else { return Ok(()) };
-    let lines = entry(refund_id, row.booking_id, ledger::refund(provider, amounts(&booking)));
+    let Some(amounts) = row.amounts() else { return Ok(()) };
+    let lines = entry(refund_id, row.booking_id, ledger::refund(provider, amounts));
     let Some(done) = rows::complete(&mut tx, organizer_id, refund_id, provider_ref, &lines, now).await?
     else {
         // Somebody else was here first.
         return Ok(());
     };
-    let revoked = rows::revoke_tickets(&mut tx, organizer_id, done.booking_id).await?;
-    audit::record(&mut tx, organizer_id, &act(app, "booking.refunded", done.booking_id, actor), now).await?;
+    let revoked = rows::revoke_tickets(&mut tx, organizer_id, refund_id).await?;
+    let detail = serde_json::json!({ "amount_minor": row.amount_minor, "tickets": revoked.len() });
+    let act = act(app, "booking.refunded", done.booking_id, actor, detail);
+    audit::record(&mut tx, organizer_id, &act, now).await?;
     if !revoked.is_empty() {
         change::record(&mut tx, organizer_id, done.event_id, &manifest_rows(&revoked), None).await?;
     }
+    fault!("refund.booked");
     tx.commit().await?;
     app.news.publish(done.event_id);
+    fault!("refund.done");
     Ok(())
 }
 
@@ -149,20 +254,28 @@ async fn fail(
     app: &AppState,
     organizer_id: Uuid,
     refund_id: Uuid,
-    code: &str,
+    why: (FailedBy, &str),
     actor: &Actor,
 ) -> Result<(), StepError> {
     let now = app.clock.now();
     let mut tx = app.db.tenant(organizer_id).await?;
-    let Some(done) = rows::fail(&mut tx, organizer_id, refund_id, code, now).await? else { return Ok(()) };
-    let valid_again = rows::unblock_tickets(&mut tx, organizer_id, done.booking_id).await?;
-    audit::record(&mut tx, organizer_id, &act(app, "booking.refund_failed", done.booking_id, actor), now)
-        .await?;
+    let Some(done) = rows::fail(&mut tx, organizer_id, refund_id, why, now).await? else { return Ok(()) };
+    let valid_again = rows::unblock_tickets(&mut tx, organizer_id, refund_id).await?;
+    // Nobody waits for the answer of a job: it must be found in the audit.
+    let late = actor.kind == "job";
+    let action = if late { "booking.refund_failed_late" } else { "booking.refund_failed" };
+    let detail = serde_json::json!({ "code": why.1, "tickets_valid_again": valid_again.len() });
+    let act = act(app, action, done.booking_id, actor, detail);
+    audit::record(&mut tx, organizer_id, &act, now).await?;
+    if late {
+        tracing::warn!(%organizer_id, refund = %refund_id, code = why.1, "a refund was refused long after it was begun");
+    }
     if !valid_again.is_empty() {
         change::record(&mut tx, organizer_id, done.event_id, &manifest_rows(&valid_again), None).await?;
     }
     tx.commit().await?;
     app.news.publish(done.event_id);
+    fault!("refund.failed");
     Ok(())
 }
 
@@ -177,6 +290,7 @@ pub(super) async fn of_late_payment(
     let new = NewRefund {
         refund_id: app.rng.uuid(&*app.clock),
         reason: Some("the payment arrived after the hold had expired".to_owned()),
+        amounts: payment.amounts,
         // At once: the reconcile job gives it back, however we end.
         next_attempt_at: now,
     };
@@ -196,13 +310,20 @@ pub(super) async fn of_late_payment(
         return Ok(false);
     }
     let job = Actor::job();
-    let act = act(app, "booking.paid_too_late", payment.booking_id, &job);
+    let act = act(app, "booking.paid_too_late", payment.booking_id, &job, serde_json::json!({}));
     audit::record(&mut tx, payment.organizer_id, &act, now).await?;
     tx.commit().await?;
+    fault!("pay.late");
     Ok(true)
 }
 
-fn act<'a>(app: &AppState, action: &'static str, booking_id: Uuid, actor: &'a Actor) -> Act<'a> {
+fn act<'a>(
+    app: &AppState,
+    action: &'static str,
+    booking_id: Uuid,
+    actor: &'a Actor,
+    detail: serde_json::Value,
+) -> Act<'a> {
     Act {
         audit_id: app.rng.uuid(&*app.clock),
         actor_kind: actor.kind,
@@ -211,6 +332,6 @@ fn act<'a>(app: &AppState, action: &'static str, booking_id: Uuid, actor: &'a Ac
         object_kind: "booking",
         object_id: booking_id,
         request_id: actor.request_id.as_deref(),
-        detail: serde_json::json!({}),
+        detail,
     }
 }

@@ -12,6 +12,7 @@ use super::issue::{self, IssueOrder, Issued};
 use super::purchase::{self, HoldAnswer, HoldOrder};
 use super::queue::Queue;
 use crate::app::AppState;
+use crate::fault;
 use crate::store::idempotency::{self, Answered, Claim, Claiming};
 
 /// After so long a request that went silent is taken over by who repeats it.
@@ -108,7 +109,16 @@ async fn batch(app: AppState, line: Uuid, steps: Vec<Step>) -> Result<Vec<Done>,
         Some(prepared) => issue::issue_all(&app, &mut tx, organizer_id, line, prepared).await?,
         None => (Vec::new(), false),
     };
+    if !sorted.holds.is_empty() {
+        fault!("hold.written");
+    }
+    if !sorted.issues.is_empty() {
+        fault!("pay.issued");
+    }
     tx.commit().await?;
+    if !sorted.holds.is_empty() {
+        fault!("hold.committed");
+    }
     if changed {
         app.news.publish(line);
     }

@@ -110,7 +110,7 @@ pub async fn issue(
           returning b.booking_id
         ), settled as (
           update transactions t set status = 'completed', completed_at = $4, provider_ref = w.provider_ref,
-                                    next_attempt_at = null
+                                    next_attempt_at = null, action_sealed = null
             from wanted w join mine on mine.booking_id = w.booking_id
            where t.organizer_id = $1 and t.transaction_id = w.transaction_id and t.status = 'pending'
           returning t.transaction_id

@@ -29,6 +29,8 @@ pub mod migrate;
 pub mod one_time;
 pub mod organizer;
 pub mod outbox;
+pub mod payment_account;
+pub mod payment_event;
 pub mod promo;
 pub mod refund;
 pub mod sale;

@@ -48,6 +48,8 @@ pub struct NewLine {
 pub struct NewPayment {
     pub payment_id: Uuid,
     pub provider: String,
+    /// The organizer's own account with the provider; none: the server's.
+    pub account_id: Option<Uuid>,
     pub token: Option<String>,
     /// The hold waits for it until then.
     #[serde(with = "time::serde::rfc3339")]
@@ -86,7 +88,7 @@ pub async fn hold(
         with wanted as (
           select * from jsonb_to_recordset($5) as w(
             booking_id uuid, user_id uuid, secret_hash text, email text, price_minor bigint, fee_minor bigint,
-            tax_minor bigint, held_until timestamptz, payment_id uuid, provider text, token text,
+            tax_minor bigint, held_until timestamptz, payment_id uuid, provider text, account_id uuid, token text,
             payment_until timestamptz, next_attempt_at timestamptz)
         ), lines as (
           select * from jsonb_to_recordset($6) as l(
@@ -131,9 +133,10 @@ pub async fn hold(
         ), attempted as (
           insert into transactions (organizer_id, transaction_id, booking_id, event_id, user_id,
                                     booking_secret_hash, kind, status, amount_minor, currency, provider,
-                                    provider_token, next_attempt_at, created_at)
+                                    account_id, provider_token, next_attempt_at, created_at)
           select $1, w.payment_id, w.booking_id, $2, w.user_id, decode(w.secret_hash, 'hex'), 'payment', 'pending',
-                 w.price_minor + w.fee_minor + w.tax_minor, e.currency, w.provider, w.token, w.next_attempt_at, $4
+                 w.price_minor + w.fee_minor + w.tax_minor, e.currency, w.provider, w.account_id, w.token, w.next_attempt_at,
+                 $4
             from wanted w, verdict, events e
            where verdict.current and verdict.fits and w.payment_id is not null
              and e.organizer_id = $1 and e.event_id = $2

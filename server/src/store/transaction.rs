@@ -5,6 +5,28 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::sale::NewPayment;
+use crate::domain::ledger::Amounts;
+
+/// Why a movement did not take place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailedBy {
+    /// The holder's bank, or the provider, refused.
+    Decline,
+    /// The provider failed; asking again may help.
+    Provider,
+    /// It was ended before money moved.
+    Canceled,
+}
+
+impl FailedBy {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Decline => "decline",
+            Self::Provider => "provider",
+            Self::Canceled => "canceled",
+        }
+    }
+}
 
 /// A movement as stored.
 #[derive(Debug, Clone)]
@@ -18,14 +40,44 @@ pub struct Transaction {
     pub amount_minor: i64,
     pub currency: String,
     pub provider: String,
+    /// The organizer's own account with the provider; none: the server's.
+    pub account_id: Option<Uuid>,
     pub provider_token: Option<String>,
     pub provider_ref: Option<String>,
     pub refund_of: Option<Uuid>,
     pub reason: Option<String>,
+    /// `decline`, `provider` or `canceled`, of a failed one.
+    pub failed_by: Option<String>,
     pub failure_code: Option<String>,
+    /// What the customer has to do.
+    pub action_sealed: Option<Vec<u8>>,
+    /// Of a refund: its parts.
+    pub price_minor: Option<i64>,
+    pub fee_minor: Option<i64>,
+    pub tax_minor: Option<i64>,
+    /// Why a person should look.
+    pub flag: Option<String>,
     pub attempts: i32,
     pub created_at: OffsetDateTime,
     pub completed_at: Option<OffsetDateTime>,
+}
+
+impl Transaction {
+    /// True if it failed for no reason of the customer's: it may be tried again.
+    #[must_use]
+    pub fn failed_at_provider(&self) -> bool {
+        self.failed_by.as_deref() == Some("provider")
+    }
+
+    /// Of a refund: its parts.
+    #[must_use]
+    pub fn amounts(&self) -> Option<Amounts> {
+        Some(Amounts {
+            price_minor: self.price_minor?,
+            fee_minor: self.fee_minor?,
+            tax_minor: self.tax_minor?,
+        })
+    }
 }
 
 /// One movement.
@@ -37,7 +89,8 @@ pub async fn find(
     sqlx::query_as!(
         Transaction,
         "select organizer_id, transaction_id, booking_id, event_id, kind, status, amount_minor, currency, provider,
-                provider_token, provider_ref, refund_of, reason, failure_code, attempts, created_at, completed_at
+                account_id, provider_token, provider_ref, refund_of, reason, failed_by, failure_code, action_sealed,
+                price_minor, fee_minor, tax_minor, flag, attempts, created_at, completed_at
            from transactions where organizer_id = $1 and transaction_id = $2",
         organizer_id,
         transaction_id,
@@ -55,7 +108,8 @@ pub async fn of_booking(
     sqlx::query_as!(
         Transaction,
         "select organizer_id, transaction_id, booking_id, event_id, kind, status, amount_minor, currency, provider,
-                provider_token, provider_ref, refund_of, reason, failure_code, attempts, created_at, completed_at
+                account_id, provider_token, provider_ref, refund_of, reason, failed_by, failure_code, action_sealed,
+                price_minor, fee_minor, tax_minor, flag, attempts, created_at, completed_at
            from transactions where organizer_id = $1 and booking_id = $2 order by created_at, transaction_id",
         organizer_id,
         booking_id,
@@ -82,10 +136,10 @@ pub async fn begin_payment(
           returning event_id, user_id, booking_secret_hash, total_minor, currency
         )
         insert into transactions (organizer_id, transaction_id, booking_id, event_id, user_id, booking_secret_hash,
-                                  kind, status, amount_minor, currency, provider, provider_token, next_attempt_at,
-                                  created_at)
+                                  kind, status, amount_minor, currency, provider, account_id, provider_token,
+                                  next_attempt_at, created_at)
         select $1, $5, $2, event_id, user_id, booking_secret_hash, 'payment', 'pending', total_minor, currency,
-               $6, $7, $8, $4
+               $6, $9, $7, $8, $4
           from mine
         returning transaction_id
         "#,
@@ -97,6 +151,7 @@ pub async fn begin_payment(
         payment.provider,
         payment.token,
         payment.next_attempt_at,
+        payment.account_id,
     )
     .fetch_optional(conn)
     .await?;
@@ -108,7 +163,7 @@ pub async fn fail_payment(
     conn: &mut PgConnection,
     organizer_id: Uuid,
     transaction_id: Uuid,
-    failure_code: &str,
+    (failed_by, failure_code): (FailedBy, &str),
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
     // The booking's row first, as everywhere.
@@ -124,7 +179,8 @@ pub async fn fail_payment(
            where b.organizer_id = $1 and b.booking_id = mine.booking_id and b.status = 'held'
           returning b.booking_id
         )
-        update transactions t set status = 'failed', failure_code = $3, completed_at = $4, next_attempt_at = null
+        update transactions t set status = 'failed', failed_by = $5, failure_code = $3, completed_at = $4,
+                                  next_attempt_at = null, action_sealed = null
           from mine
          where t.organizer_id = $1 and t.transaction_id = $2 and t.status = 'pending'
         returning (select count(*) from freed) as "freed!"
@@ -133,10 +189,142 @@ pub async fn fail_payment(
         transaction_id,
         failure_code,
         now,
+        failed_by.as_str(),
     )
     .fetch_optional(conn)
     .await?;
     Ok(row.is_some())
+}
+
+/// Notes what a provider said of a pending movement: its reference, and what the customer has to do. Whoever tells
+/// us of the payment by its reference is led to the organizer. False if it is closed.
+pub async fn note(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    transaction_id: Uuid,
+    provider_ref: &str,
+    action_sealed: Option<&[u8]>,
+) -> Result<bool, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        with noted as (
+          update transactions set provider_ref = $3, action_sealed = $4
+           where organizer_id = $1 and transaction_id = $2 and status = 'pending'
+          returning provider
+        ), entered as (
+          insert into directory (kind, key, organizer_id)
+          select 'payment', provider || ':' || $3, $1 from noted
+          on conflict do nothing
+          returning key
+        )
+        select (select count(*) from noted) as "noted!", (select count(*) from entered) as "entered!"
+        "#,
+        organizer_id,
+        transaction_id,
+        provider_ref,
+        action_sealed,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(row.noted == 1)
+}
+
+/// Makes a pending movement due now, and notes its reference if none is known. False if it is closed.
+pub async fn wake(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    transaction_id: Uuid,
+    provider_ref: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update transactions set provider_ref = coalesce(provider_ref, $3), next_attempt_at = $4
+          where organizer_id = $1 and transaction_id = $2 and status = 'pending'",
+        organizer_id,
+        transaction_id,
+        provider_ref,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Opens a failed payment again, whose money came after all. False if it is not failed; a unique violation
+/// `transactions_one_payment` if the booking has another one.
+pub async fn revive(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    transaction_id: Uuid,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update transactions
+            set status = 'pending', failed_by = null, failure_code = null, completed_at = null, next_attempt_at = $3
+          where organizer_id = $1 and transaction_id = $2 and kind = 'payment' and status = 'failed'",
+        organizer_id,
+        transaction_id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Marks a movement for a person to look at. False if it carries this mark already.
+pub async fn flag(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    transaction_id: Uuid,
+    flag: &str,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update transactions set flag = $3
+          where organizer_id = $1 and transaction_id = $2 and flag is distinct from $3",
+        organizer_id,
+        transaction_id,
+        flag,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The movement that a provider knows by this reference.
+pub async fn find_by_ref(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    provider: &str,
+    provider_ref: &str,
+) -> Result<Option<Transaction>, sqlx::Error> {
+    sqlx::query_as!(
+        Transaction,
+        "select organizer_id, transaction_id, booking_id, event_id, kind, status, amount_minor, currency, provider,
+                account_id, provider_token, provider_ref, refund_of, reason, failed_by, failure_code, action_sealed,
+                price_minor, fee_minor, tax_minor, flag, attempts, created_at, completed_at
+           from transactions where organizer_id = $1 and provider_ref = $3 and provider = $2 limit 1",
+        organizer_id,
+        provider,
+        provider_ref,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// True if movements of an account are open.
+pub async fn is_account_busy(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    account_id: Uuid,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (select from transactions
+                           where organizer_id = $1 and account_id = $2 and status = 'pending') as "busy!""#,
+        organizer_id,
+        account_id,
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// Pending movements whose time to be asked again has come, leased to the caller: the next time is 1, 2, 4 …
@@ -161,7 +349,8 @@ pub async fn claim_pending(
            from due
           where t.organizer_id = $1 and t.transaction_id = due.transaction_id
          returning t.organizer_id, t.transaction_id, t.booking_id, t.event_id, t.kind, t.status, t.amount_minor,
-                   t.currency, t.provider, t.provider_token, t.provider_ref, t.refund_of, t.reason, t.failure_code,
+                   t.currency, t.provider, t.account_id, t.provider_token, t.provider_ref, t.refund_of, t.reason,
+                   t.failed_by, t.failure_code, t.action_sealed, t.price_minor, t.fee_minor, t.tax_minor, t.flag,
                    t.attempts, t.created_at, t.completed_at",
         organizer_id,
         limit,
@@ -177,6 +366,9 @@ pub struct HistoryFilter {
     pub status: Option<String>,
     pub kind: Option<String>,
     pub event_id: Option<Uuid>,
+    pub booking_id: Option<Uuid>,
+    /// Only those that a person should look at, or only the others.
+    pub flagged: Option<bool>,
     pub from: Option<OffsetDateTime>,
     pub to: Option<OffsetDateTime>,
     pub min_minor: Option<i64>,
@@ -197,7 +389,8 @@ pub async fn history(
     sqlx::query_as!(
         Transaction,
         "select organizer_id, transaction_id, booking_id, event_id, kind, status, amount_minor, currency, provider,
-                provider_token, provider_ref, refund_of, reason, failure_code, attempts, created_at, completed_at
+                account_id, provider_token, provider_ref, refund_of, reason, failed_by, failure_code, action_sealed,
+                price_minor, fee_minor, tax_minor, flag, attempts, created_at, completed_at
            from transactions
           where organizer_id = any($1)
             and ($2::uuid is null or user_id = $2)
@@ -208,6 +401,8 @@ pub async fn history(
             and ($7::timestamptz is null or created_at < $7)
             and ($8::bigint is null or amount_minor >= $8)
             and ($9::bigint is null or amount_minor <= $9)
+            and ($13::uuid is null or booking_id = $13)
+            and ($14::boolean is null or (flag is not null) = $14)
             and ($10::timestamptz is null or (created_at, transaction_id) < ($10, $11))
           order by created_at desc, transaction_id desc
           limit $12",
@@ -223,6 +418,8 @@ pub async fn history(
         after_at,
         after_id,
         limit,
+        filter.booking_id,
+        filter.flagged,
     )
     .fetch_all(conn)
     .await

@@ -122,7 +122,7 @@ async fn expiry_and_payment_race_and_one_of_them_wins_wholly() -> Result<()> {
 }
 
 /// Waits for all of them, side by side.
-async fn join_all<F: Future>(all: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+pub async fn join_all<F: Future>(all: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut pending: Vec<_> = all.into_iter().map(|f| (Box::pin(f), None)).collect();
     std::future::poll_fn(move |cx| {
         let mut waiting = false;

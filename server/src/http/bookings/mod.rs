@@ -10,12 +10,14 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::Caller;
-use super::booking_view::{BookingJson, Relation, actor, booking_json, booking_of};
+use super::booking_view::{BookingJson, Relation, actor, booking_json, booking_of, buyers_json};
 use super::error::{ApiError, Problem};
 use super::extract::ApiPath;
 use super::once::{Answer, Scope, once};
 use crate::app::AppState;
 use crate::domain::booking::NotHeld;
+use crate::fault;
+use crate::selling::{Actor, pay};
 use crate::store::audit::{self, Act};
 use crate::store::booking::Booking;
 use crate::store::{booking, event};
@@ -35,8 +37,11 @@ async fn show(
     caller: Caller,
     ApiPath(booking_id): ApiPath<Uuid>,
 ) -> Result<Response, ApiError> {
-    let (booking, _) = booking_of(&app, &caller, booking_id).await?;
-    let json = booking_json(&app, &booking).await?;
+    let (booking, relation) = booking_of(&app, &caller, booking_id).await?;
+    let json = match relation {
+        Relation::Holder | Relation::Guest => buyers_json(&app, &booking).await?,
+        Relation::Staff => booking_json(&app, &booking).await?,
+    };
     Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(json)).into_response())
 }
 
@@ -110,6 +115,7 @@ async fn cancel(
     let route = format!("POST /bookings/{booking_id}/cancel");
     let run = move |turn: super::once::Turn| async move {
         let app = state;
+        let booking = without_payment(&app, booking, &actor).await?;
         let now = app.clock.now();
         let mut tx = app.db.tenant(organizer_id).await?;
         match booking.hold().may_cancel(now) {
@@ -128,16 +134,31 @@ async fn cancel(
                     detail: serde_json::json!({}),
                 };
                 audit::record(&mut tx, organizer_id, &act, now).await?;
+                fault!("cancel.written");
             }
             Err(NotHeld::Canceled) if turn.again => {}
             Err(why) => return Err(refuse_not_held(why)),
         }
         let now: Booking = booking::find(&mut tx, organizer_id, booking_id).await?.unwrap_or(booking);
         tx.commit().await?;
+        fault!("cancel.done");
         Answer::json(StatusCode::OK, &booking_json(&app, &now).await?)
     };
     let scope = Scope { organizer_id, line: organizer_id, route: &route };
     once(&app, &caller, &headers, scope, b"", run).await
+}
+
+/// The booking, after a payment was ended that waits for its buyer: who gives up does not pay.
+async fn without_payment(app: &AppState, booking: Booking, actor: &Actor) -> Result<Booking, ApiError> {
+    if booking.hold().may_cancel(app.clock.now()) != Err(NotHeld::PaymentInFlight) {
+        return Ok(booking);
+    }
+    let Some(payment) = pay::awaiting_action(app, &booking).await? else { return Ok(booking) };
+    pay::withdraw(app, &payment, actor.clone()).await?;
+    let mut tx = app.db.tenant(booking.organizer_id).await?;
+    let now = booking::find(&mut tx, booking.organizer_id, booking.booking_id).await?;
+    tx.commit().await?;
+    Ok(now.unwrap_or(booking))
 }
 
 fn refuse_staff(relation: Relation) -> Result<(), ApiError> {

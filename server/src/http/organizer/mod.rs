@@ -10,6 +10,7 @@ mod events;
 mod invitations;
 mod ledger;
 mod members;
+mod payment_account;
 mod profile;
 mod promo_codes;
 mod system_accounts;
@@ -42,6 +43,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(system_accounts::list, system_accounts::create))
         .routes(routes!(system_accounts::rotate))
         .routes(routes!(system_accounts::revoke))
+        .routes(routes!(payment_account::show, payment_account::put, payment_account::remove))
         .routes(routes!(events::create))
         .routes(routes!(events::update))
         .routes(routes!(events::list))

@@ -39,7 +39,12 @@ pub(super) struct TransactionJson {
     /// Of a refund: the payment that went back.
     refund_of: Option<Uuid>,
     reason: Option<String>,
+    /// `decline`, `provider` or `canceled`, of a failed one.
+    failed_by: Option<String>,
     failure_code: Option<String>,
+    /// Why a person should look: `contradicted` (the provider knows it otherwise), `disputed`, `refunded_elsewhere`,
+    /// `refund_undone`. Told to the organizer alone.
+    flag: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
@@ -59,6 +64,10 @@ pub(super) struct HistoryQuery {
     kind: Option<String>,
     /// Of one event.
     event_id: Option<Uuid>,
+    /// Of one booking.
+    booking_id: Option<Uuid>,
+    /// `true`: only those that a person should look at. The organizer's alone.
+    flagged: Option<bool>,
     /// Not before.
     #[param(value_type = Option<String>)]
     from: Option<Instant>,
@@ -113,9 +122,12 @@ pub(super) async fn history(
             let user = caller.require_user()?;
             let mut tx = app.db.user(user.user_id).await?;
             let organizers = booking::organizers_of_user(&mut tx, user.user_id).await?;
-            let rows =
+            let filter = HistoryFilter { flagged: None, ..filter };
+            let mut rows =
                 transaction::history(&mut tx, &organizers, Some(user.user_id), &filter, limit + 1).await?;
             tx.commit().await?;
+            // Between organizer and provider.
+            rows.iter_mut().for_each(|row| row.flag = None);
             rows
         }
         (caller, Some(id)) => {
@@ -152,6 +164,8 @@ fn filter(query: &HistoryQuery, page: &PageQuery) -> Result<HistoryFilter, ApiEr
         status: query.status.clone(),
         kind: query.kind.clone(),
         event_id: query.event_id,
+        booking_id: query.booking_id,
+        flagged: query.flagged,
         from: query.from.map(|t| t.0),
         to: query.to.map(|t| t.0),
         min_minor: query.min_amount,
@@ -172,7 +186,9 @@ fn json(row: Transaction) -> TransactionJson {
         provider_ref: row.provider_ref,
         refund_of: row.refund_of,
         reason: row.reason,
+        failed_by: row.failed_by,
         failure_code: row.failure_code,
+        flag: row.flag,
         created_at: row.created_at,
         completed_at: row.completed_at,
     }

@@ -7,15 +7,17 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::refuse_begin;
+use super::{refuse_begin, tries};
 use crate::app::AppState;
+use crate::domain::booking::NotHeld;
 use crate::http::auth::Caller;
-use crate::http::booking_view::{BookingJson, Relation, actor, booking_json, booking_of};
+use crate::http::booking_view::{BookingJson, Relation, actor, booking_of, buyers_json};
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::{ApiBytes, parse_json, require_json};
 use crate::http::once::{Answer, Scope, Turn, once};
-use crate::http::tickets::{PaymentWish, check_payment, refuse_unpaid};
-use crate::selling::pay::{self, Settled};
+use crate::http::tickets::{PaymentWish, check_payment, pay_by, refuse_unpaid};
+use crate::selling::Actor;
+use crate::selling::pay::{self, PayBy, Settled};
 use crate::store::booking::Booking;
 use crate::store::{booking, transaction};
 
@@ -33,7 +35,9 @@ pub(super) struct ProcessRequest {
 
 /// Pays a held booking and issues its tickets.
 ///
-/// By its buyer: signed in, or as a guest with the header `Booking-Secret`.
+/// By its buyer: signed in, or as a guest with the header `Booking-Secret`. If the bank wants the buyer to confirm, the
+/// answer is 202 with `transaction.next_action`; afterwards the same call (under a new key) asks the provider at once,
+/// and one with another token ends that payment and begins anew. However often it is called, a booking is paid once.
 #[utoipa::path(
     post, path = "/payment/process", operation_id = "process_payment", tag = "payment",
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes repeating harmless; a UUID")),
@@ -41,7 +45,7 @@ pub(super) struct ProcessRequest {
     security(("bearer" = []), ("booking_secret" = [])),
     responses(
         (status = 200, description = "Paid, with its tickets", body = BookingJson),
-        (status = 202, description = "The payment's outcome is not known yet", body = BookingJson),
+        (status = 202, description = "The payment's outcome is not known yet; with `transaction.next_action` the buyer has to do something first", body = BookingJson),
         (status = 403, description = "`forbidden`: only the buyer pays", body = Problem),
         (status = 404, body = Problem),
         (status = 409, description = "`already_paid`, `payment_in_flight`, `booking_canceled`, `request_in_flight`", body = Problem),
@@ -58,7 +62,7 @@ pub(super) async fn process(
 ) -> Result<Response, ApiError> {
     require_json(&headers)?;
     let request: ProcessRequest = parse_json(&body)?;
-    let errors = check_payment(&app, &request.payment, "payment.");
+    let errors = check_payment(&request.payment, "payment.");
     if !errors.is_empty() {
         return Err(ApiError::invalid(errors));
     }
@@ -67,8 +71,9 @@ pub(super) async fn process(
         return Err(ApiError::forbidden("only the buyer pays a booking"));
     }
     let organizer_id = booking.organizer_id;
+    let by = pay_by(&app, organizer_id, &request.payment).await?;
     let (state, who) = (app.clone(), caller.clone());
-    let run = move |turn| async move { run(&state, &who, booking, request.payment, turn).await };
+    let run = move |turn| async move { run(&state, &who, booking, by, turn).await };
     let scope = Scope { organizer_id, line: organizer_id, route: "POST /payment/process" };
     once(&app, &caller, &headers, scope, &body, run).await
 }
@@ -77,21 +82,17 @@ async fn run(
     app: &AppState,
     caller: &Caller,
     booking: Booking,
-    wish: PaymentWish,
+    by: PayBy,
     turn: Turn,
 ) -> Result<Answer, ApiError> {
     let settled = match begun_before(app, &booking, turn).await? {
-        Some(settled) => settled,
-        None => {
-            let begun = pay::begin(app, &booking, turn.resource_id, &wish.method, wish.token).await;
-            let payment = begun.map_err(refuse_begin)?;
-            pay::drive(app, &payment, actor(caller)).await?
-        }
+        Before::Settled(settled) => settled,
+        Before::Not { payment_id } => begin(app, &booking, payment_id, by, actor(caller)).await?,
     };
     let mut tx = app.db.tenant(booking.organizer_id).await?;
     let now = booking::find(&mut tx, booking.organizer_id, booking.booking_id).await?.unwrap_or(booking);
     tx.commit().await?;
-    let json = booking_json(app, &now).await?;
+    let json = buyers_json(app, &now).await?;
     let status = match refuse_unpaid(settled, &json)? {
         StatusCode::CREATED => StatusCode::OK,
         other => other,
@@ -99,24 +100,68 @@ async fn run(
     Answer::json(status, &json)
 }
 
-/// What became of the payment of this very request, if it was begun before.
-async fn begun_before(app: &AppState, booking: &Booking, turn: Turn) -> Result<Option<Settled>, ApiError> {
-    if !turn.again {
-        return Ok(None);
+/// Begins the payment. If another one waits for something that its buyer had to do, the buyer has come back: with the
+/// same means it is asked whether that was done, with another it is ended first.
+async fn begin(
+    app: &AppState,
+    booking: &Booking,
+    payment_id: Uuid,
+    by: PayBy,
+    actor: Actor,
+) -> Result<Settled, ApiError> {
+    let mut booking = booking.clone();
+    let in_flight = booking.hold().may_pay(app.clock.now()) == Err(NotHeld::PaymentInFlight);
+    if in_flight && let Some(waiting) = pay::awaiting_action(app, &booking).await? {
+        let same = waiting.by.provider == by.provider && (by.token.is_none() || by.token == waiting.by.token);
+        let settled = match same {
+            true => pay::drive(app, &waiting, actor.clone()).await?,
+            false => pay::withdraw(app, &waiting, actor.clone()).await?,
+        };
+        if same || !matches!(settled, Settled::Declined(_)) {
+            return Ok(settled);
+        }
+        let mut tx = app.db.tenant(booking.organizer_id).await?;
+        let now = booking::find(&mut tx, booking.organizer_id, booking.booking_id).await?;
+        tx.commit().await?;
+        booking = now.unwrap_or(booking);
     }
-    let mut tx = app.db.tenant(booking.organizer_id).await?;
-    let row = transaction::find(&mut tx, booking.organizer_id, turn.resource_id).await?;
-    tx.commit().await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(match row.status.as_str() {
-        "pending" => match pay::load(app, &row).await? {
-            Some(mut payment) => {
-                payment.attempt += 1;
-                pay::drive(app, &payment, crate::selling::Actor::job()).await?
-            }
-            None => Settled::Elsewhere,
-        },
-        "failed" => Settled::Declined(row.failure_code.unwrap_or_default()),
-        _ => Settled::Elsewhere,
-    }))
+    let payment = pay::begin(app, &booking, payment_id, by).await.map_err(refuse_begin)?;
+    Ok(pay::drive(app, &payment, actor).await?)
+}
+
+/// What became of this very request before.
+enum Before {
+    Settled(Settled),
+    /// It made no payment yet, or none that came to anything: this one is its next.
+    Not {
+        payment_id: Uuid,
+    },
+}
+
+async fn begun_before(app: &AppState, booking: &Booking, turn: Turn) -> Result<Before, ApiError> {
+    let mut tries = tries(turn.resource_id);
+    let first = tries.next().unwrap_or(turn.resource_id);
+    if !turn.again {
+        return Ok(Before::Not { payment_id: first });
+    }
+    for payment_id in std::iter::once(first).chain(tries) {
+        let mut tx = app.db.tenant(booking.organizer_id).await?;
+        let row = transaction::find(&mut tx, booking.organizer_id, payment_id).await?;
+        tx.commit().await?;
+        let Some(row) = row else { return Ok(Before::Not { payment_id }) };
+        return Ok(Before::Settled(match row.status.as_str() {
+            "pending" => match pay::load(app, &row).await? {
+                Some(mut payment) => {
+                    payment.attempt += 1;
+                    pay::drive(app, &payment, Actor::job()).await?
+                }
+                None => Settled::Elsewhere,
+            },
+            // The provider's trouble of then is over, or will be told again.
+            "failed" if row.failed_at_provider() => continue,
+            "failed" => Settled::Declined(row.failure_code.unwrap_or_default()),
+            _ => Settled::Elsewhere,
+        }));
+    }
+    Ok(Before::Settled(Settled::Failed("provider_error".to_owned())))
 }

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use crate::app::AppState;
 
-pub(super) use purchase::{PaymentWish, check_payment, refuse_unpaid};
+pub(super) use purchase::{PaymentWish, check_payment, pay_by, refuse_unpaid};
 
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()

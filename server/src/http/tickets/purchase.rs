@@ -15,14 +15,15 @@ use crate::domain::promo::{CodeRefused, is_code};
 use crate::domain::text::is_email;
 use crate::domain::ticket::code_text;
 use crate::http::auth::Caller;
-use crate::http::booking_view::{BookingJson, ItemJson, TicketJson, actor, booking_json, booking_secret};
+use crate::http::booking_view::{BookingJson, ItemJson, TicketJson, actor, booking_secret, buyers_json};
 use crate::http::error::{ApiError, FieldError, Problem};
 use crate::http::extract::{ApiBytes, parse_json, require_json};
 use crate::http::fields::money;
 use crate::http::once::{Answer, Scope, Turn, once};
+use crate::selling::gateway;
 use crate::selling::issue::IssuedTicket;
 use crate::selling::keys;
-use crate::selling::pay::{self, Settled};
+use crate::selling::pay::{self, PayBy, Settled};
 use crate::selling::purchase::{Buyer, Order, PurchaseError, PurchaseResult, Purchased, purchase as buy};
 use crate::selling::waiting_room::{NotAdmitted, Place};
 use crate::store::{booking, transaction};
@@ -69,12 +70,13 @@ impl ItemWish {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct PaymentWish {
-    /// `simulated`.
+    /// `stripe`, where the organizer or the server has an account; `simulated` where nobody has.
     #[schema(example = "simulated")]
     pub method: String,
-    /// The provider's reference to a means of payment, never a card number. Simulated: `tok_always_succeeds`,
-    /// `tok_declined`, `tok_insufficient_funds`, `tok_error`, `tok_timeout`, `tok_slow`, `tok_refund_declined`;
-    /// none or `tok_random` succeeds 9 times of 10.
+    /// The provider's reference to a means of payment, never a card number. Stripe: a PaymentMethod, `pm_…`.
+    /// Simulated: `tok_always_succeeds`, `tok_declined`, `tok_insufficient_funds`, `tok_error`, `tok_timeout`,
+    /// `tok_slow`, `tok_requires_action`, `tok_action_failed`, `tok_action_abandoned`, `tok_refund_declined`,
+    /// `tok_refund_pending`, `tok_refund_error`; none or `tok_random` succeeds 9 times of 10.
     #[schema(example = "tok_always_succeeds")]
     pub token: Option<String>,
 }
@@ -93,8 +95,8 @@ pub(in crate::http) struct PaymentWish {
     security((), ("bearer" = [])),
     responses(
         (status = 201, description = "Held, or paid with its tickets", body = BookingJson),
-        (status = 202, description = "Held; the payment's outcome is not known yet: look at GET /bookings/{id}", body = BookingJson),
         (status = 403, description = "`place_needed`, `place_unknown`, `not_admitted_yet`, `place_over`: the event has a waiting room", body = Problem),
+        (status = 202, description = "Held; the payment's outcome is not known yet: look at GET /bookings/{id}. With `transaction.next_action` the buyer has to do something first", body = BookingJson),
         (status = 404, description = "`not_found`: no such event", body = Problem),
         (status = 409, description = "`sold_out`, `person_limit`, `promo_code_used_up`, `place_used`, `request_in_flight`", body = Problem),
         (status = 422, description = "`payment_declined`, `not_on_sale`, `event_canceled`, `promo_code_invalid`, `invalid_fields`, `idempotency_key_reused`", body = Problem),
@@ -109,18 +111,22 @@ pub(super) async fn purchase(
 ) -> Result<Response, ApiError> {
     require_json(&headers)?;
     let request: PurchaseRequest = parse_json(&body)?;
-    check(&app, &caller, &request)?;
+    check(&caller, &request)?;
     let event = crate::selling::catalog::event_for_sale(&app, request.event_id)
         .await?
         .ok_or_else(|| ApiError::not_found("event"))?;
     let organizer_id = event.organizer_id.0;
+    let by = match &request.payment {
+        Some(wish) => Some(pay_by(&app, organizer_id, wish).await?),
+        None => None,
+    };
     let (state, who) = (app.clone(), caller.clone());
-    let run = move |turn| async move { run(&state, &who, organizer_id, request, turn).await };
+    let run = move |turn| async move { run(&state, &who, organizer_id, (request, by), turn).await };
     let scope = Scope { organizer_id, line: event.event_id.0, route: "POST /tickets/purchase" };
     once(&app, &caller, &headers, scope, &body, run).await
 }
 
-fn check(app: &AppState, caller: &Caller, request: &PurchaseRequest) -> Result<(), ApiError> {
+fn check(caller: &Caller, request: &PurchaseRequest) -> Result<(), ApiError> {
     let mut errors = Vec::new();
     match (&request.email, caller) {
         (Some(email), _) if !is_email(email) => {
@@ -133,7 +139,7 @@ fn check(app: &AppState, caller: &Caller, request: &PurchaseRequest) -> Result<(
     }
     errors.extend(wrong_items(request));
     if let Some(payment) = &request.payment {
-        errors.extend(check_payment(app, payment, "payment."));
+        errors.extend(check_payment(payment, "payment."));
     }
     if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(errors)) }
 }
@@ -157,11 +163,8 @@ pub(super) fn check_items(request: &PurchaseRequest) -> Result<(), ApiError> {
 }
 
 /// What is wrong with a payment's fields.
-pub(in crate::http) fn check_payment(app: &AppState, payment: &PaymentWish, prefix: &str) -> Vec<FieldError> {
+pub(in crate::http) fn check_payment(payment: &PaymentWish, prefix: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    if app.selling.providers.get(&payment.method).is_none() {
-        errors.push(FieldError::new(format!("{prefix}method"), "unknown", "there is no such payment method"));
-    }
     let token = payment.token.as_deref().unwrap_or_default();
     if token.len() > 255 {
         errors.push(FieldError::new(format!("{prefix}token"), "too_long", "at most 255 characters"));
@@ -175,11 +178,27 @@ pub(in crate::http) fn check_payment(app: &AppState, payment: &PaymentWish, pref
     errors
 }
 
+/// Through whom it is paid; 422 for a method that the organizer does not take.
+pub(in crate::http) async fn pay_by(
+    app: &AppState,
+    organizer_id: Uuid,
+    wish: &PaymentWish,
+) -> Result<PayBy, ApiError> {
+    let gateway = gateway::for_payment(app, organizer_id, &wish.method).await?.ok_or_else(|| {
+        ApiError::invalid_field(
+            "payment.method",
+            "unknown",
+            "the organizer does not take this payment method",
+        )
+    })?;
+    Ok(PayBy { provider: wish.method.clone(), account_id: gateway.account_id, token: wish.token.clone() })
+}
+
 async fn run(
     app: &AppState,
     caller: &Caller,
     organizer_id: Uuid,
-    request: PurchaseRequest,
+    (request, payment): (PurchaseRequest, Option<PayBy>),
     turn: Turn,
 ) -> Result<Answer, ApiError> {
     let booking_id = turn.resource_id;
@@ -192,7 +211,6 @@ async fn run(
             (Buyer::Guest(guest.secret_hash), Some(text), request.email.clone())
         }
     };
-    let payment = request.payment.map(|p| (p.method, p.token));
     if turn.again
         && let Some(answer) = resume(app, caller, organizer_id, booking_id, &payment, secret.as_ref()).await?
     {
@@ -228,7 +246,7 @@ async fn resume(
     caller: &Caller,
     organizer_id: Uuid,
     booking_id: Uuid,
-    payment: &Option<(String, Option<String>)>,
+    payment: &Option<PayBy>,
     secret: Option<&String>,
 ) -> Result<Option<Answer>, ApiError> {
     let mut tx = app.db.tenant(organizer_id).await?;
@@ -247,13 +265,13 @@ async fn resume(
             }
         }
         (BookingStatus::Held, Some(_), Some(last))
-            if last.failure_code.is_some() && last.failure_code.as_deref() != Some("provider_error") =>
+            if last.failed_by.is_some() && !last.failed_at_provider() =>
         {
             last.failure_code.clone().map(Settled::Declined)
         }
-        (BookingStatus::Held, Some((provider, token)), Some(_)) => {
+        (BookingStatus::Held, Some(by), Some(_)) => {
             let payment_id = app.rng.uuid(&*app.clock);
-            let begun = pay::begin(app, &booking, payment_id, provider, token.clone()).await;
+            let begun = pay::begin(app, &booking, payment_id, by.clone()).await;
             let payment = begun.map_err(crate::http::payment::refuse_begin)?;
             Some(pay::drive(app, &payment, actor(caller)).await?)
         }
@@ -277,7 +295,7 @@ async fn resume(
     let mut tx = app.db.tenant(organizer_id).await?;
     let now = booking::find(&mut tx, organizer_id, booking_id).await?.unwrap_or(booking);
     tx.commit().await?;
-    let mut json = booking_json(app, &now).await?;
+    let mut json = buyers_json(app, &now).await?;
     json.booking_secret = secret.cloned();
     let status = match settled {
         Some(settled) => refuse_unpaid(settled, &json)?,
@@ -299,12 +317,12 @@ async fn answer(
         PurchaseResult::Paid(tickets) => (tickets.as_slice(), None),
         PurchaseResult::Unpaid(settled) => (&[][..], Some(settled.clone())),
     };
-    if let Some(Settled::Elsewhere | Settled::TooLate) = settled {
-        // Another hand was quicker: say what is.
+    if let Some(Settled::Elsewhere | Settled::TooLate | Settled::ActionNeeded) = settled {
+        // Another hand was quicker, or the provider said more than is at hand: say what is stored.
         let mut tx = app.db.tenant(organizer_id).await?;
         let now = booking::find(&mut tx, organizer_id, booking_id).await?;
         tx.commit().await?;
-        let mut json = booking_json(app, &now.ok_or_else(|| ApiError::not_found("booking"))?).await?;
+        let mut json = buyers_json(app, &now.ok_or_else(|| ApiError::not_found("booking"))?).await?;
         json.booking_secret = secret;
         let status = refuse_unpaid(settled.unwrap_or(Settled::Elsewhere), &json)?;
         return Answer::json(status, &json);
@@ -404,7 +422,7 @@ pub(in crate::http) fn refuse_unpaid(
     let member = || serde_json::to_value(booking).map_err(ApiError::internal);
     match settled {
         Settled::Paid(_) | Settled::Elsewhere => Ok(StatusCode::CREATED),
-        Settled::Pending => Ok(StatusCode::ACCEPTED),
+        Settled::Pending | Settled::ActionNeeded => Ok(StatusCode::ACCEPTED),
         Settled::Declined(code) => Err(ApiError::unprocessable(
             "payment_declined",
             "the payment was declined; the tickets stay held, try another means of payment",
