@@ -262,7 +262,7 @@ async fn offer(
 
 /// Where one looks at a booking, or at a place in line that will become one.
 pub fn offer_link(app: &AppState, organizer_id: Uuid, booking_id: Uuid, guest: bool) -> String {
-    let origin = app.config.origin();
+    let origin = app.config.link_origin();
     if guest {
         let (secret, _) = super::booking_secret(app, organizer_id, booking_id);
         format!("{origin}/web/bookings/{booking_id}#secret={secret}")

@@ -152,14 +152,14 @@ pub async fn give_back(conn: &mut PgConnection, key: &Key, now: OffsetDateTime) 
     Ok(())
 }
 
-/// Forgets answered keys of before `until`.
+/// Forgets keys of before `until`: answered, given back, or left by somebody who went silent.
 pub async fn forget(
     conn: &mut PgConnection,
     organizer_id: Uuid,
     until: OffsetDateTime,
 ) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
-        "delete from idempotency_keys where organizer_id = $1 and created_at < $2 and leased_until is null",
+        "delete from idempotency_keys where organizer_id = $1 and created_at < $2 and (leased_until is null or leased_until < $2)",
         organizer_id,
         until,
     )

@@ -29,7 +29,8 @@ const GOOD_FOR: Duration = Duration::days(7);
 /// Open ones of one organizer at most.
 const MAX_OPEN: i64 = 200;
 /// What goes out within 24 hours; thirty times as many in development. An organizer is anybody who founds one: without
-/// a count of all of them together an address could be flooded by many.
+/// a count of all of them together an address could be flooded by many. Those that an administrator approved have no
+/// part in that: others must not be able to use up what they need.
 const BY_ORGANIZER: u32 = 100;
 const TO_ADDRESS_BY_ORGANIZER: u32 = 3;
 const TO_ADDRESS: u32 = 10;
@@ -291,11 +292,15 @@ async fn still_stands(
 /// Counts a mail to `email`, in the transaction that sends it.
 async fn count(app: &App, tx: &mut Tx, organizer_id: Uuid, email: &str) -> Result<(), ApiError> {
     let more = if app.config.dev { 30 } else { 1 };
+    let approved = organizer::find(tx, organizer_id).await?.is_some_and(|o| o.status == "approved");
     for (name, max, whom) in [
         ("invitations_by", BY_ORGANIZER, organizer_id.to_string()),
         ("invitations_by_to", TO_ADDRESS_BY_ORGANIZER, format!("{organizer_id} {email}")),
         ("invitations_to", TO_ADDRESS, email.to_owned()),
     ] {
+        if approved && name == "invitations_to" {
+            continue;
+        }
         Daily { name, max: max * more }.attempt(tx, &*app.clock, &whom).await?;
     }
     Ok(())
@@ -311,7 +316,7 @@ async fn mail(
 ) -> Result<(), ApiError> {
     let organizer = organizer::find(tx, organizer_id).await?;
     let id = app.rng.uuid(&*app.clock);
-    let link = format!("{}/web/invitation#token={}", app.config.origin(), token.reveal());
+    let link = format!("{}/web/invitation#token={}", app.config.link_origin(), token.reveal());
     let mail = NewMail {
         id,
         kind: "auth.invitation",

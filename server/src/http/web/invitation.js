@@ -2,7 +2,11 @@
 'use strict';
 
 const at = (id) => document.getElementById(id);
-const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? '';
+const given = new URLSearchParams(location.hash.slice(1));
+// A mail's link leads back here without the invitation's token: it waits in this browser meanwhile.
+const KEPT = 'hvflvspot.invitation';
+const token = given.get('token') ?? localStorage.getItem(KEPT) ?? '';
+const fromMail = given.get('access_token');
 const steps = ['sign-in', 'code-step', 'accept', 'other'];
 const means = {
   door: 'You will see its events and check tickets at the door.',
@@ -66,6 +70,7 @@ function during(work) {
 }
 
 function over() {
+  localStorage.removeItem(KEPT);
   at('offer').hidden = true;
   show();
   say('This invitation is not open any more: it was accepted, taken back, replaced by a newer one, or is over a week old. Ask for another one.');
@@ -98,10 +103,12 @@ async function byPassword() {
 }
 
 async function askCode() {
-  const answer = await call('POST', '/auth/v1/otp', { email: invitation.email });
+  const back = encodeURIComponent(location.origin + location.pathname);
+  const answer = await call('POST', `/auth/v1/otp?redirect_to=${back}`, { email: invitation.email });
   if (!answer.ok) return complain(answer);
+  localStorage.setItem(KEPT, token);
   show('code-step', 'code');
-  say(`A mail with a code is on its way to ${invitation.email}.`);
+  say(`A mail with a code or a link is on its way to ${invitation.email}. Type the code here, or follow the link in this browser.`);
 }
 
 async function byCode() {
@@ -112,7 +119,10 @@ async function byCode() {
     return at('code').focus();
   }
   // This page goes by its cookie, as all pages here do; the tokens' own session is not needed.
-  const bearer = answer.told.access_token;
+  await enter(answer.told.access_token);
+}
+
+async function enter(bearer) {
   const opened = await call('POST', '/auth/session', undefined, bearer);
   if (!opened.ok) return complain(opened);
   await next(true);
@@ -122,6 +132,7 @@ async function accept() {
   const answer = await call('POST', '/auth/invitations/accept', { token });
   if (answer.status === 404) return over();
   if (!answer.ok) return complain(answer);
+  localStorage.removeItem(KEPT);
   at('offer').hidden = true;
   show();
   at('title').textContent = `You are a member of ${invitation.organizer}`;
@@ -136,6 +147,7 @@ async function signOut() {
 }
 
 async function start() {
+  if (fromMail) history.replaceState(null, '', location.pathname);
   say('Looking at the invitation …');
   const answer = await call('POST', '/auth/invitations/show', { token });
   if (answer.status === 404) return over();
@@ -150,7 +162,8 @@ async function start() {
   at('until').dateTime = invitation.expires_at;
   at('until').textContent = until.toLocaleDateString('en', { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
   at('offer').hidden = false;
-  await next(false);
+  if (fromMail) await enter(fromMail);
+  else await next(false);
 }
 
 at('by-password').addEventListener('submit', during(byPassword));
