@@ -18,7 +18,7 @@ use super::auth::Caller;
 use super::edge::carried;
 use super::error::ApiError;
 use crate::app::AppState;
-use crate::selling::once as keys;
+use crate::selling::once::{self as keys, Ahead};
 use crate::store::idempotency::{self, Answered, Claim, Key};
 
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -77,11 +77,7 @@ where
         let work = carried(async move { reply(run(Turn { resource_id: fresh, again: false }).await) });
         return app.selling.tasks.spawn(work).await.map_err(ApiError::internal);
     };
-    let key = Key {
-        organizer_id: scope.organizer_id,
-        scope_hash: scope_hash(caller, scope.route, &text),
-        body_hash: sha256(b"hvflvspot/idempotency-body/v1\0", &[body]).0,
-    };
+    let key = key_of(caller, scope, &text, body);
     let (state, line) = (app.clone(), scope.line);
     // From the claim on: a key that was claimed for a client who went away would stand in everybody's way.
     let work = carried(async move {
@@ -94,6 +90,54 @@ where
         }
     });
     app.selling.tasks.spawn(work).await.map_err(ApiError::internal)?
+}
+
+/// As [`once`], for a purchase: the hold claims the key, in one transaction. `run` is told to have it claimed as long
+/// as nobody did, and is run again if the key turns out to have been begun before.
+pub async fn once_ahead<F, R>(
+    app: &AppState,
+    caller: &Caller,
+    headers: &HeaderMap,
+    scope: Scope<'_>,
+    body: &[u8],
+    run: F,
+) -> Result<Response, ApiError>
+where
+    F: Fn(Turn, Option<Ahead>) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Answer, ApiError>> + Send + 'static,
+{
+    let resource_id = app.rng.uuid(&*app.clock);
+    let first = Turn { resource_id, again: false };
+    let Some(text) = key_text(headers, caller)? else {
+        let work = carried(async move { reply(run(first, None).await) });
+        return app.selling.tasks.spawn(work).await.map_err(ApiError::internal);
+    };
+    let key = key_of(caller, scope, &text, body);
+    let (state, line) = (app.clone(), scope.line);
+    let work = carried(async move {
+        let ahead = Ahead::new(key, resource_id);
+        let response = reply(run(first, Some(ahead.clone())).await);
+        let claim = match ahead.told() {
+            Some(claim) => claim,
+            // It came to nothing before it held anything: that is an answer, too.
+            None => keys::claim(&state, line, key, resource_id).await?,
+        };
+        let response = match claim {
+            Claim::Run { again: false, .. } => response,
+            Claim::Run { resource_id, again } => reply(run(Turn { resource_id, again }, None).await),
+            other => return told(&state, other),
+        };
+        keep(&state, line, &key, response).await
+    });
+    app.selling.tasks.spawn(work).await.map_err(ApiError::internal)?
+}
+
+fn key_of(caller: &Caller, scope: Scope<'_>, text: &str, body: &[u8]) -> Key {
+    Key {
+        organizer_id: scope.organizer_id,
+        scope_hash: scope_hash(caller, scope.route, text),
+        body_hash: sha256(b"hvflvspot/idempotency-body/v1\0", &[body]).0,
+    }
 }
 
 /// What the key says to somebody whose turn it is not.

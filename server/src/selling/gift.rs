@@ -71,6 +71,7 @@ pub async fn give(app: &AppState, gift: Gift) -> Result<(), GiftError> {
             place: None,
             payment: None,
             actor: gift.actor.clone(),
+            key: None,
         };
         let quote = event.gift(gift.wish, now)?;
         let mut tx = app.db.tenant(organizer_id).await?;
@@ -78,10 +79,10 @@ pub async fn give(app: &AppState, gift: Gift) -> Result<(), GiftError> {
         tx.commit().await?;
         if !begun {
             let hold = new_hold(&order, &quote, now + event.hold, None);
-            match hold_it(app, &event, hold, None).await? {
+            match hold_it(app, &event, hold, None, None).await? {
                 HoldAnswer::Held => {}
                 HoldAnswer::Short(_) => return Err(GiftError::SoldOut),
-                HoldAnswer::Stale | HoldAnswer::Refused(_) => {
+                HoldAnswer::Stale | HoldAnswer::Refused(_) | HoldAnswer::NotYourTurn => {
                     app.selling.catalog.forget(gift.event_id);
                     continue;
                 }

@@ -1,6 +1,6 @@
 //! Claiming idempotency keys and storing their answers; `line` is where they wait (see `rush`).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use uuid::Uuid;
 
@@ -8,6 +8,32 @@ use super::StepError;
 use super::rush::{self, Done, Step};
 use crate::app::AppState;
 use crate::store::idempotency::{Answered, Claim, Claiming, Key};
+
+/// A key that is claimed together with the hold that it guards, in one transaction.
+#[derive(Debug, Clone)]
+pub struct Ahead {
+    pub(super) claiming: Claiming,
+    told: Arc<OnceLock<Claim>>,
+}
+
+impl Ahead {
+    /// `resource_id` is used if the key is new.
+    #[must_use]
+    pub fn new(key: Key, resource_id: Uuid) -> Self {
+        Self { claiming: Claiming { key, resource_id }, told: Arc::default() }
+    }
+
+    /// What the key said; none if nothing was held so far.
+    #[must_use]
+    pub fn told(&self) -> Option<Claim> {
+        self.told.get().cloned()
+    }
+
+    pub(super) fn tell(&self, claim: Claim) {
+        // It is claimed once.
+        let _ = self.told.set(claim);
+    }
+}
 
 /// Claims a key; durable when it returns. `resource_id` is used if the key is new.
 ///

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::claims::{self, Claim, ClaimRefused};
 use super::issue::{self, IssueOrder, IssuedTicket, Lot};
+use super::once::Ahead;
 use super::pay::{self, PayBy, Payment, Settled};
 use super::rush::{self, Done, Step};
 use super::{Actor, StepError, catalog};
@@ -16,6 +17,7 @@ use crate::app::AppState;
 use crate::domain::catalog::{NotOnSale, Quote, QuotedLine, SaleEvent, Terms, Wish};
 use crate::domain::ledger::Amounts;
 use crate::domain::promo::{CodeRefused, PromoCode, code_key};
+use crate::store::idempotency::Claiming;
 use crate::store::promo;
 use crate::store::sale::{self, Held, NewHold, NewLine};
 
@@ -42,6 +44,8 @@ pub struct Order {
     pub place: Option<i64>,
     pub payment: Option<PayBy>,
     pub actor: Actor,
+    /// The request's Idempotency-Key, if the hold is to claim it.
+    pub key: Option<Ahead>,
 }
 
 /// A purchase that holds capacity.
@@ -75,6 +79,8 @@ pub enum PurchaseError {
     /// Place in the shopping list.
     #[error("sold out")]
     SoldOut { item: usize },
+    #[error("its key says that it is somebody else's turn")]
+    NotYourTurn,
     #[error("the catalogue changes faster than it can be read")]
     Unsettled,
     #[error(transparent)]
@@ -94,11 +100,15 @@ pub(crate) struct HoldOrder {
     version: i64,
     hold: NewHold,
     claim: Option<Claim>,
+    /// Held only if this key is claimed along with it and says that it is our turn.
+    pub(super) key: Option<Claiming>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HoldAnswer {
     Held,
+    /// Its key says that somebody else is at it, or was.
+    NotYourTurn,
     Stale,
     /// Which line does not fit.
     Short(usize),
@@ -110,6 +120,7 @@ pub(crate) enum HoldAnswer {
 /// # Errors
 /// [`PurchaseError`]; with a `Step` in the middle the booking may exist and be held.
 pub async fn purchase(app: &AppState, order: Order) -> Result<Purchased, PurchaseError> {
+    let mut key = order.key.clone();
     // Prices come from memory; when they turn out to be stale, from the database.
     for _ in 0..3 {
         let event = catalog::event_for_sale(app, order.event_id).await?.ok_or(PurchaseError::NoEvent)?;
@@ -142,8 +153,9 @@ pub async fn purchase(app: &AppState, order: Order) -> Result<Purchased, Purchas
         let held_until = hold.held_until;
         let claim =
             Claim::of(app, order.booking_id, &order.person, &event, &quote, code.as_ref(), order.place);
-        match hold_it(app, &event, hold, claim).await? {
+        match hold_it(app, &event, hold, claim, key.take()).await? {
             HoldAnswer::Held => {}
+            HoldAnswer::NotYourTurn => return Err(PurchaseError::NotYourTurn),
             HoldAnswer::Refused(ClaimRefused::Stale) => continue,
             HoldAnswer::Refused(ClaimRefused::Code(why)) => return Err(NotOnSale::Code(why).into()),
             HoldAnswer::Refused(ClaimRefused::PersonLimit(max)) => {
@@ -306,8 +318,10 @@ pub(super) async fn hold_it(
     event: &SaleEvent,
     hold: NewHold,
     claim: Option<Claim>,
+    key: Option<Ahead>,
 ) -> Result<HoldAnswer, StepError> {
     let order = Arc::new(HoldOrder {
+        key: key.as_ref().map(|key| key.claiming),
         organizer_id: event.organizer_id.0,
         event_id: event.event_id.0,
         version: event.version,
@@ -315,7 +329,12 @@ pub(super) async fn hold_it(
         claim,
     });
     match rush::submit(app, event.event_id.0, Step::Hold(order)).await? {
-        Done::Held(answer) => Ok(answer),
+        Done::Held(answer, claim) => {
+            if let (Some(key), Some(claim)) = (key, claim) {
+                key.tell(claim);
+            }
+            Ok(answer)
+        }
         _ => Err(StepError::Died),
     }
 }

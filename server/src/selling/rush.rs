@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use sqlx::PgConnection;
 use time::Duration;
 use uuid::Uuid;
 
@@ -43,7 +44,8 @@ impl Step {
 pub(super) enum Done {
     Claimed(Claim),
     Answered,
-    Held(HoldAnswer),
+    /// With what the key said that was claimed along with it.
+    Held(HoldAnswer, Option<Claim>),
     Issued(Issued),
 }
 
@@ -99,11 +101,14 @@ async fn batch(app: AppState, line: Uuid, steps: Vec<Step>) -> Result<Vec<Done>,
     if !sorted.answers.is_empty() {
         idempotency::answer(&mut tx, organizer_id, &sorted.answers).await?;
     }
-    let claims = match sorted.claims.as_slice() {
+    let mut wanted = sorted.claims.clone();
+    wanted.extend(sorted.holds.iter().filter_map(|hold| hold.key));
+    let mut claims = match wanted.as_slice() {
         [] => Vec::new(),
         wanted => idempotency::claim(&mut tx, organizer_id, wanted, now, now + LEASE).await?,
     };
-    let held = purchase::hold_all(&app, &mut tx, &sorted.holds).await?;
+    let of_holds = claims.split_off(sorted.claims.len());
+    let held = hold(&app, &mut tx, &sorted.holds, of_holds).await?;
     // After the holds: recording the change is the transaction's last statement.
     let (issued, changed) = match prepared {
         Some(prepared) => issue::issue_all(&app, &mut tx, organizer_id, line, prepared).await?,
@@ -128,9 +133,33 @@ async fn batch(app: AppState, line: Uuid, steps: Vec<Step>) -> Result<Vec<Done>,
         .map(|step| match step {
             Step::Claim(_) => claims.next().map(Done::Claimed),
             Step::Answer(_) => Some(Done::Answered),
-            Step::Hold(_) => held.next().map(Done::Held),
+            Step::Hold(_) => held.next().map(|(answer, claim)| Done::Held(answer, claim)),
             Step::Issue(_) => issued.next().map(Done::Issued),
         })
         .collect::<Option<Vec<Done>>>()
+        .ok_or(StepError::Died)
+}
+
+/// Holds those whose key said that it is their turn, and those without a key. `claims` are of those with one.
+async fn hold(
+    app: &AppState,
+    conn: &mut PgConnection,
+    orders: &[Arc<HoldOrder>],
+    claims: Vec<Claim>,
+) -> Result<Vec<(HoldAnswer, Option<Claim>)>, StepError> {
+    let mut claims = claims.into_iter();
+    let claims: Vec<Option<Claim>> =
+        orders.iter().map(|order| order.key.and_then(|_| claims.next())).collect();
+    let has_turn = |claim: &Option<Claim>| claim.as_ref().is_none_or(Claim::is_fresh);
+    let turns: Vec<_> =
+        orders.iter().zip(&claims).filter(|(_, c)| has_turn(c)).map(|(o, _)| Arc::clone(o)).collect();
+    let mut held = purchase::hold_all(app, conn, &turns).await?.into_iter();
+    claims
+        .into_iter()
+        .map(|claim| match has_turn(&claim) {
+            true => held.next().map(|answer| (answer, claim)),
+            false => Some((HoldAnswer::NotYourTurn, claim)),
+        })
+        .collect::<Option<Vec<_>>>()
         .ok_or(StepError::Died)
 }

@@ -20,6 +20,14 @@ pub enum Claim {
     OtherBody,
 }
 
+impl Claim {
+    /// Nobody began it before.
+    #[must_use]
+    pub const fn is_fresh(&self) -> bool {
+        matches!(self, Self::Run { again: false, .. })
+    }
+}
+
 /// A key in its scope, with the body it came with.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {

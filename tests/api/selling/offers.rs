@@ -238,6 +238,7 @@ fn order_of(stage: &Stage, app: &AppState, email: &str, quantity: u32, code: Opt
         place: None,
         payment: None,
         actor: Actor { kind: "guest", id: None, request_id: None },
+        key: None,
     })
 }
 

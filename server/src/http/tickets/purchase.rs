@@ -1,5 +1,7 @@
 //! `POST /tickets/purchase`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -19,10 +21,11 @@ use crate::http::booking_view::{BookingJson, ItemJson, TicketJson, actor, bookin
 use crate::http::error::{ApiError, FieldError, Problem};
 use crate::http::extract::{ApiBytes, parse_json, require_json};
 use crate::http::fields::money;
-use crate::http::once::{Answer, Scope, Turn, once};
+use crate::http::once::{Answer, Scope, Turn, once_ahead};
 use crate::selling::gateway;
 use crate::selling::issue::IssuedTicket;
 use crate::selling::keys;
+use crate::selling::once::Ahead;
 use crate::selling::pay::{self, PayBy, Settled};
 use crate::selling::purchase::{Buyer, Order, PurchaseError, PurchaseResult, Purchased, purchase as buy};
 use crate::selling::waiting_room::{NotAdmitted, Place};
@@ -121,9 +124,13 @@ pub(super) async fn purchase(
         None => None,
     };
     let (state, who) = (app.clone(), caller.clone());
-    let run = move |turn| async move { run(&state, &who, organizer_id, (request, by), turn).await };
+    let asked = Arc::new((request, by));
+    let run = move |turn, key| {
+        let (state, who, asked) = (state.clone(), who.clone(), Arc::clone(&asked));
+        async move { run(&state, &who, organizer_id, &asked, turn, key).await }
+    };
     let scope = Scope { organizer_id, line: event.event_id.0, route: "POST /tickets/purchase" };
-    once(&app, &caller, &headers, scope, &body, run).await
+    once_ahead(&app, &caller, &headers, scope, &body, run).await
 }
 
 fn check(caller: &Caller, request: &PurchaseRequest) -> Result<(), ApiError> {
@@ -198,8 +205,9 @@ async fn run(
     app: &AppState,
     caller: &Caller,
     organizer_id: Uuid,
-    (request, payment): (PurchaseRequest, Option<PayBy>),
+    (request, payment): &(PurchaseRequest, Option<PayBy>),
     turn: Turn,
+    key: Option<Ahead>,
 ) -> Result<Answer, ApiError> {
     let booking_id = turn.resource_id;
     let (buyer, secret, email) = match caller {
@@ -212,7 +220,7 @@ async fn run(
         }
     };
     if turn.again
-        && let Some(answer) = resume(app, caller, organizer_id, booking_id, &payment, secret.as_ref()).await?
+        && let Some(answer) = resume(app, caller, organizer_id, booking_id, payment, secret.as_ref()).await?
     {
         return Ok(answer);
     }
@@ -231,10 +239,11 @@ async fn run(
         wishes: request.items.iter().map(ItemWish::wish).collect(),
         email: email.clone(),
         person,
-        promo_code: request.promo_code,
+        promo_code: request.promo_code.clone(),
         place,
-        payment,
+        payment: payment.clone(),
         actor: actor(caller),
+        key,
     };
     let done = buy(app, order).await.map_err(|e| refuse(e, &request.items))?;
     answer(app, organizer_id, booking_id, done, secret, email).await
@@ -457,6 +466,8 @@ pub(super) fn refuse(error: PurchaseError, items: &[ItemWish]) -> ApiError {
                 FieldError::new(item(at.min(items.len()), ""), "sold_out", "not that many are left"),
             ])
         }
+        // Of no matter: whose turn it is answers.
+        PurchaseError::NotYourTurn => ApiError::conflict("request_in_flight", "somebody else is at it"),
         PurchaseError::Unsettled => ApiError::unavailable(
             "busy",
             "the event is being changed; please repeat",
