@@ -236,9 +236,10 @@ impl Stage {
                 sqlx::query("update bookings set held_until = held_until - interval '1 hour', payment_until = payment_until - interval '1 hour' where status = 'held'")
                     .execute(&mut owner)
                     .await?;
-                let other = self.buying(&narrow, 1, "pm_card_visa", &format!("{key}-2"));
                 let deadline = Instant::now() + Duration::from_secs(30);
-                loop {
+                for n in 2.. {
+                    // A refusal is an answer too: under the same key it would come again.
+                    let other = self.buying(&narrow, 1, "pm_card_visa", &format!("{key}-{n}"));
                     let (status, body) = other.of(&self.client, url).await?;
                     match status {
                         201 => break,
