@@ -15,6 +15,7 @@ use crate::auth::supabase::Supabase;
 use crate::auth::{AccessTokens, Passwords};
 use crate::clock::{SharedClock, SharedRng};
 use crate::config::Config;
+use crate::documents::fonts::Fonts;
 use crate::gates::Gates;
 use crate::http::arrival::Arrivals;
 use crate::http::limits::Limits;
@@ -53,6 +54,8 @@ pub struct App {
     pub gates: Gates,
     pub selling: Selling,
     pub mail: Outgoing,
+    /// What PDFs are written with.
+    pub fonts: Arc<Fonts>,
     pub heartbeats: Heartbeats,
     pub database_status: StatusSince,
     pub mail_status: StatusSince,
@@ -98,6 +101,7 @@ impl AppState {
             stopping: CancellationToken::new(),
             selling: Selling::new(&config, &master_key)?,
             mail: Outgoing::new(&config)?,
+            fonts: Arc::new(Fonts::load(&config.fonts)?),
             config,
             db,
             clock,

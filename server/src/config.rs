@@ -44,6 +44,8 @@ pub struct Config {
     pub stripe: StripeConfig,
     pub http: HttpConfig,
     pub limits: LimitsConfig,
+    /// Font files for PDFs, beyond those built in.
+    pub fonts: Vec<PathBuf>,
 }
 
 /// Calls a minute, counted in each server's memory; 0 is no limit.
@@ -307,6 +309,8 @@ static SETTINGS: &[Setting] = settings! {
         => |c, v| { c.mail.from = v.to_owned(); smtp::check_from(v) };
     "gateway.enabled" = "", "whether the simulated gateway sells; by default wherever no real provider is set up"
         => |c, v| { c.gateway.enabled = optional(v).map(|v| parse(&v, "true or false")).transpose()?; Ok(()) };
+    "documents.fonts" = "", "font files for PDFs, with commas, for scripts that the built-in one lacks, as Chinese"
+        => |c, v| { c.fonts = list(v).map(PathBuf::from).collect(); Ok(()) };
     "gateway.seed" = "", "simulated gateway: seed of its outcomes; without it every run differs"
         => |c, v| { c.gateway.seed = optional(v).map(|v| parse(&v, "a number")).transpose()?; Ok(()) };
     "gateway.success_rate" = "0.9", "simulated gateway: share of payments that succeed, 0 to 1"
@@ -547,6 +551,7 @@ impl Config {
                 cors_origins: Vec::new(),
             },
             limits: LimitsConfig::default(),
+            fonts: Vec::new(),
         }
     }
 }

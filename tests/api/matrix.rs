@@ -226,6 +226,17 @@ async fn fresh(world: &mut World, name: &str, side: usize, who: &str) -> Result<
             let session = world.server.post("/auth/session", &login).await?.expect(201)?;
             return Ok(Some((text(&session, "session_id")?, String::new())));
         }
+        "question_id" => {
+            made(format!("{event}/questions"), json!({ "label": "Shirt", "kind": "text" }), "question_id")
+        }
+        "import_id" => {
+            static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+            let barcode = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let csv = format!("barcode,ticket_type\nM-{barcode},{}\n", at.ids["ticket_type_id"]);
+            let path = format!("{event}/imports");
+            let reply = world.server.post_as(&owner, &path, &json!({ "csv": csv })).await?.expect(201)?;
+            return Ok(Some((text(&reply["import"], "import_id")?, String::new())));
+        }
         "booking_id" | "ticket_id" => {
             let buyer = (side == 0 && who != "guest").then(|| world.user.clone());
             let bought = buy(&world.server, at, buyer.as_deref(), name == "ticket_id").await?;

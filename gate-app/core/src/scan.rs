@@ -21,6 +21,7 @@ use shared::ids::{GateId, StewardId};
 use shared::log::entry::{Direction, EntryKind, LogEntry};
 use shared::manifest::buckets;
 use shared::manifest::docs::ListConfig;
+use shared::ticket::foreign;
 use shared::ticket::keys::Presented;
 use std::sync::Arc;
 
@@ -286,6 +287,8 @@ impl Scanner {
         }
         let ticket = match presented {
             Presented::Verified { payload, .. } => Some(payload.ticket_id),
+            // Imported tickets are found by what their barcode comes to.
+            Presented::Foreign { text_hash } => Some(foreign::ticket_of(me.event, &text_hash)),
             _ => None,
         };
         let (known, records) = match ticket {

@@ -7,6 +7,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::pricing::{EventFee, Stated, UnitPrice};
 use super::promo::{CodeRefused, PromoCode};
+use super::question::Question;
 use super::ticket::{self, Window};
 
 /// Where an event stands.
@@ -92,6 +93,8 @@ pub struct SaleEvent {
     /// How long an offer to who waits is held.
     pub offer: Duration,
     pub types: Vec<SaleType>,
+    /// What is asked of those who will come.
+    pub questions: Vec<Question>,
 }
 
 /// Under which terms something is sold.
@@ -414,6 +417,7 @@ mod tests {
             admit_per_minute: None,
             waiting_list: true,
             offer: Duration::HOUR,
+            questions: Vec::new(),
             types: vec![of(1, 2_000), of(2, 3_500)],
         }
     }

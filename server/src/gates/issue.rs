@@ -21,6 +21,7 @@ use crate::domain::manifest::{
     self, Duty, FRESH_SECS, Facts, HARD_SECS, MAX_EPOCH_LEAP, Touched, hashes_from_bytes, hashes_to_bytes,
     same_keys,
 };
+use crate::store::import;
 use crate::store::manifests::{self, NewHeader, Position};
 use crate::store::{is_retryable, is_unique_violation};
 
@@ -146,7 +147,8 @@ async fn issue(
         gaps: manifests::gaps(&mut tx, organizer.0, event.0).await?,
         tickets: u32::try_from(rows.tickets)
             .map_err(|_| IssueError::Damaged("more tickets than an event can have".into()))?,
-        imports: 0,
+        imports: u32::try_from(import::count(&mut tx, organizer.0, event.0).await?)
+            .map_err(|_| IssueError::Damaged("more barcodes than an event can have".into()))?,
         key_list_hash: document_hash(&key_list),
         buckets_hash: rows.buckets_hash,
         info: config.info,

@@ -12,7 +12,8 @@ use shared::log::entry::{Direction, EntryPlace, LogEntry, ScanTime};
 use shared::log::run::{NO_ENTRY, entry_hash, sign_run};
 use shared::manifest::docs::{DeviceCertificate, DocKind, GateConfig, KeyList, ListConfig, ManifestVersion};
 use shared::manifest::sign1;
-use shared::ticket::keys::{KeyRing, KeyRingError};
+use shared::ticket::foreign;
+use shared::ticket::keys::{KeyRing, KeyRingError, Presented};
 use shared::time::{UnixMillis, UnixSecs};
 use shared::wire::gates::Run;
 use sqlx::PgConnection;
@@ -22,7 +23,7 @@ use super::{KeyError, open_key, organizer_key, record};
 use crate::app::AppState;
 use crate::domain::device::AFTER_EVENT;
 use crate::store::devices::{self, Device, NewDevice};
-use crate::store::{is_unique_violation, manifests, scans};
+use crate::store::{import, is_unique_violation, manifests, scans};
 
 /// Associated data under which a virtual device's key is sealed.
 const SEAL_PURPOSE: &str = "devices/virtual";
@@ -93,10 +94,14 @@ pub async fn ask(
     };
     let presented = KeyRing::new(&keys, scan.event)?.present(scan.text);
     let cut_offs = record::cut_offs(&keys.revoked_devices);
-    let (known, history) = match presented.payload() {
+    let imports = import::is_any(conn, org, event).await?;
+    let ticket = match &presented {
+        Presented::Foreign { text_hash } => Some(foreign::ticket_of(scan.event, text_hash)),
+        other => other.payload().map(|payload| payload.ticket_id),
+    };
+    let (known, history) = match ticket {
         None => (None, Default::default()),
-        Some(payload) => {
-            let ticket = payload.ticket_id;
+        Some(ticket) => {
             let known = scans::ticket_row(conn, org, event, ticket).await?;
             let histories =
                 record::histories(conn, organizer, scan.event, &[(list.id, ticket)], &cut_offs).await?;
@@ -125,7 +130,7 @@ pub async fn ask(
             manifest: Some(ManifestView {
                 version,
                 gaps: &gaps,
-                imports: 0,
+                imports: u32::from(imports),
                 info: &config.info,
                 ticket_types: &config.ticket_types,
                 fresh_until: UnixSecs(u32::MAX),

@@ -1,9 +1,10 @@
 //! Bookings and tickets as clients see them, and who may see them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
-use shared::ids::{EventId, OrganizerId};
+use shared::ids::{EventId, OrganizerId, TicketId};
+use shared::ticket::foreign::is_foreign;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -22,6 +23,7 @@ use crate::selling::{gateway, pay};
 use crate::store::booking::{self, Booking};
 use crate::store::member::{self, OrgRole};
 use crate::store::promo;
+use crate::store::question;
 use crate::store::ticket::{self, Ticket, TypeInWords};
 use crate::store::transaction;
 
@@ -115,7 +117,13 @@ pub struct TicketJson {
     /// `valid`, `blocked`, `refunded`, `canceled` or `withdrawn`.
     pub state: String,
     pub generation: u8,
-    /// The text of the QR code. Null unless the ticket is valid.
+    /// Who will come, if that was said.
+    pub attendee_name: Option<String>,
+    /// What they answered.
+    pub answers: Vec<AnswerJson>,
+    /// It was handed on to somebody else.
+    pub transferred: bool,
+    /// The text of the QR code. Null unless the ticket is valid, and of tickets that others sold.
     pub code: Option<String>,
     /// Where the code comes as a picture.
     pub qr_svg: String,
@@ -128,6 +136,25 @@ pub struct TicketJson {
     /// First moment at which it does not any more.
     #[serde(with = "time::serde::rfc3339")]
     pub expires_at: OffsetDateTime,
+}
+
+/// An answer to a question of the organizer.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct AnswerJson {
+    pub question_id: Uuid,
+    pub label: String,
+    /// A text, or true or false.
+    pub value: serde_json::Value,
+}
+
+impl TicketJson {
+    /// What the booking still tells of a ticket that was handed on: its new code is its new holder's alone.
+    fn for_buyer(self) -> Self {
+        if !self.transferred {
+            return self;
+        }
+        Self { code: None, attendee_name: None, answers: Vec::new(), ..self }
+    }
 }
 
 /// How somebody stands to a booking.
@@ -251,7 +278,7 @@ pub async fn booking_json(app: &App, booking: &Booking) -> Result<BookingJson, A
             failure_code: t.failure_code.clone(),
             next_action: None,
         }),
-        tickets: tickets_json(app, &tickets, &words).await?,
+        tickets: tickets_json(app, &tickets, &words).await?.into_iter().map(TicketJson::for_buyer).collect(),
     })
 }
 
@@ -285,13 +312,47 @@ pub async fn tickets_json(
     words: &[TypeInWords],
 ) -> Result<Vec<TicketJson>, ApiError> {
     let names: HashMap<Uuid, &str> = words.iter().map(|w| (w.ticket_type_id, w.name.as_str())).collect();
+    let labels = labels_of(app, tickets).await?;
     let mut out = Vec::with_capacity(tickets.len());
     for ticket in tickets {
         let code = code_of(app, ticket).await?;
         let name = names.get(&ticket.ticket_type_id).copied().unwrap_or_default().to_owned();
-        out.push(ticket_json(ticket, name, code));
+        let mut json = ticket_json(ticket, name, code);
+        json.answers = answers_json(ticket, &labels);
+        out.push(json);
     }
     Ok(out)
+}
+
+/// Questions by id, in their order: what they ask, and whether the door sees the answers.
+pub(super) type Labels = Vec<(Uuid, String, bool)>;
+
+/// The labels of all questions that these tickets answer.
+pub(super) async fn labels_of(app: &App, tickets: &[Ticket]) -> Result<Labels, sqlx::Error> {
+    let mut asked: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
+    for ticket in tickets {
+        let answers = ticket.answers();
+        if !answers.is_empty() {
+            asked.entry(ticket.organizer_id).or_default().extend(answers.into_keys());
+        }
+    }
+    let mut labels = Labels::new();
+    for (organizer_id, ids) in asked {
+        let ids: Vec<Uuid> = ids.into_iter().collect();
+        let mut tx = app.db.tenant(organizer_id).await?;
+        labels.extend(question::labels(&mut tx, organizer_id, &ids).await?);
+        tx.commit().await?;
+    }
+    Ok(labels)
+}
+
+fn answers_json(ticket: &Ticket, labels: &Labels) -> Vec<AnswerJson> {
+    let mut answers = ticket.answers();
+    let of = labels.iter().filter_map(|(question_id, label, _)| {
+        let value = answers.remove(question_id)?;
+        Some(AnswerJson { question_id: *question_id, label: label.clone(), value })
+    });
+    of.collect()
 }
 
 fn ticket_json(ticket: &Ticket, ticket_type: String, code: Option<String>) -> TicketJson {
@@ -303,6 +364,9 @@ fn ticket_json(ticket: &Ticket, ticket_type: String, code: Option<String>) -> Ti
         ticket_type,
         state: ticket.state.clone(),
         generation: ticket.facts().generation,
+        attendee_name: ticket.attendee_name.clone(),
+        answers: Vec::new(),
+        transferred: ticket.transferred_at.is_some(),
         code,
         qr_svg: format!("/tickets/{}/qr.svg", ticket.ticket_id),
         qr_png: format!("/tickets/{}/qr.png", ticket.ticket_id),
@@ -314,7 +378,8 @@ fn ticket_json(ticket: &Ticket, ticket_type: String, code: Option<String>) -> Ti
 
 /// The text of a valid ticket's code.
 pub async fn code_of(app: &App, ticket: &Ticket) -> Result<Option<String>, ApiError> {
-    if ticket.state != "valid" {
+    // The code of an imported ticket is its seller's.
+    if ticket.state != "valid" || is_foreign(&TicketId(ticket.ticket_id)) {
         return Ok(None);
     }
     let opened = keys::opened(app, ticket.organizer_id, Purpose::Ticket, Some(ticket.event_id)).await?;

@@ -13,8 +13,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::error::ApiError;
 use super::{
-    account, auth, bookings, dev, devices, edge, events, gates, gotrue, health, limits, metrics, openapi,
-    organizer, payment, session, stats, supabase, system, tickets, totp, validate, web, whoami,
+    account, auth, bookings, dev, devices, edge, events, gates, gotrue, guest_code, health, limits, metrics,
+    openapi, organizer, payment, receipts, session, stats, supabase, system, tickets, totp, validate, web,
+    whoami,
 };
 use crate::app::AppState;
 use crate::config::HttpConfig;
@@ -29,10 +30,12 @@ pub fn api() -> OpenApiRouter<AppState> {
         .merge(events::routes())
         .merge(gates::routes())
         .merge(gotrue::routes())
+        .merge(guest_code::routes())
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(organizer::routes())
         .merge(payment::routes())
+        .merge(receipts::routes())
         .merge(session::routes())
         .merge(stats::routes())
         .merge(system::routes())

@@ -3,11 +3,13 @@
 use time::Duration;
 
 use crate::app::AppState;
-use crate::store::{booking, directory, idempotency};
+use crate::store::{booking, directory, idempotency, question};
 
 const AT_ONCE: i64 = 200;
 /// An answer can be repeated for this long.
 const REMEMBERED: Duration = Duration::hours(48);
+/// Who would have come with tickets that nobody bought is forgotten; a payment may be days late.
+const UNBOUGHT: Duration = Duration::days(14);
 
 pub async fn run(app: &AppState) -> anyhow::Result<()> {
     let mut tx = app.db.worker_platform().await?;
@@ -33,6 +35,7 @@ async fn of_organizer(app: &AppState, organizer_id: uuid::Uuid) -> anyhow::Resul
         let mut tx = app.db.worker_tenant(organizer_id).await?;
         let expired = booking::expire(&mut tx, organizer_id, AT_ONCE, now).await?;
         idempotency::forget(&mut tx, organizer_id, now - REMEMBERED).await?;
+        question::forget(&mut tx, organizer_id, now - UNBOUGHT).await?;
         tx.commit().await?;
         if !expired.is_empty() {
             tracing::debug!(%organizer_id, holds = expired.len(), "expired");

@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::catalog::{EventStatus, SaleEvent, SaleType, type_window};
-use crate::store::{directory, event, ticket_type};
+use crate::domain::question::Question;
+use crate::store::{directory, event, question, ticket_type};
 
 /// Events kept at most; when full, all are forgotten.
 const MAX_EVENTS: usize = 2_000;
@@ -68,6 +69,7 @@ pub(super) async fn load(
     // The event first: if it changes meanwhile its version is the old one, and the sale refuses.
     let Some(event) = event::find(conn, organizer_id, event_id).await? else { return Ok(None) };
     let types = ticket_type::of_event(conn, organizer_id, event_id).await?;
+    let questions = question::asked(conn, organizer_id, event_id).await?;
     let of = |t: ticket_type::TicketType| SaleType {
         ticket_type_id: TicketTypeId(t.ticket_type_id),
         number: u16::try_from(t.number).expect("a CHECK bounds type numbers"),
@@ -104,6 +106,7 @@ pub(super) async fn load(
         waiting_list: event.waiting_list,
         offer: Duration::seconds(i64::from(event.offer_secs)),
         types: types.into_iter().map(of).collect(),
+        questions: questions.into_iter().map(Question::from).collect(),
         title: event.title,
     }))
 }

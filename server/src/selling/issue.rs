@@ -117,16 +117,17 @@ pub(super) async fn issue_all(
 
 fn new_issue(app: &AppState, order: &IssueOrder) -> NewIssue {
     let booking_id = order.booking_id;
-    let ticket = |lot: &Lot| NewTicket {
+    let ticket = |lot: &Lot, place: u32| NewTicket {
         ticket_id: app.rng.uuid(&*app.clock),
         booking_id,
         ticket_type_id: lot.ticket_type_id,
         type_no: lot.type_no.into(),
+        place: i32::try_from(place).expect("a quote bounds quantities"),
         not_before: lot.window.not_before,
         expires_at: lot.window.expires_at,
     };
     let mut tickets: Vec<NewTicket> =
-        order.lots.iter().flat_map(|lot| (0..lot.quantity).map(move |_| ticket(lot))).collect();
+        order.lots.iter().flat_map(|lot| (0..lot.quantity).map(move |place| ticket(lot, place))).collect();
     // As they are read back.
     tickets.sort_by_key(|t| (t.type_no, t.ticket_id));
     NewIssue {

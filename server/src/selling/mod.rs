@@ -6,6 +6,7 @@ pub mod catalog;
 pub(crate) mod claims;
 pub mod gateway;
 pub mod gift;
+pub mod hand_on;
 pub mod issue;
 pub mod keys;
 pub mod once;

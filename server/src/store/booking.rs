@@ -278,8 +278,9 @@ pub async fn forget_buyer(
     .execute(&mut *conn)
     .await?;
     sqlx::query!(
-        "update tickets set attendee_name = null
-          where organizer_id = $1 and user_id = $2 and attendee_name is not null",
+        "update tickets set attendee_name = null, holder_email = null, answers = '{}'
+          where organizer_id = $1 and user_id = $2
+            and (attendee_name is not null or holder_email is not null or answers <> '{}')",
         organizer_id,
         user_id,
     )

@@ -31,6 +31,8 @@ pub struct NewTicket {
     pub booking_id: Uuid,
     pub ticket_type_id: Uuid,
     pub type_no: i32,
+    /// The n-th of its type in the booking.
+    pub place: i32,
     #[serde(with = "time::serde::rfc3339::option")]
     pub not_before: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339")]
@@ -116,13 +118,20 @@ pub async fn issue(
           returning t.transaction_id
         ), made as (
           insert into tickets (organizer_id, ticket_id, event_id, booking_id, ticket_type_id, type_no, user_id,
-                               booking_secret_hash, kid, issued_at, not_before, expires_at)
+                               booking_secret_hash, attendee_name, answers, kid, issued_at, not_before, expires_at)
           select $1, n.ticket_id, $2, n.booking_id, n.ticket_type_id, n.type_no, mine.user_id,
-                 mine.booking_secret_hash, $3, stamp.issued_at, n.not_before, n.expires_at
-            from jsonb_to_recordset($6) as n(ticket_id uuid, booking_id uuid, ticket_type_id uuid, type_no integer,
+                 mine.booking_secret_hash, a.name, coalesce(a.answers, '{}'), $3, stamp.issued_at, n.not_before, n.expires_at
+            from jsonb_to_recordset($6) as n(ticket_id uuid, booking_id uuid, ticket_type_id uuid, type_no integer, place integer,
                                              not_before timestamptz, expires_at timestamptz)
-            join mine on mine.booking_id = n.booking_id, stamp
+            join mine on mine.booking_id = n.booking_id
+            left join booking_attendees a on a.organizer_id = $1 and a.booking_id = n.booking_id
+                                         and a.ticket_type_id = n.ticket_type_id and a.place = n.place
+            cross join stamp
           returning ticket_id
+        ), said as (
+          delete from booking_attendees a using mine
+           where a.organizer_id = $1 and a.booking_id = mine.booking_id
+          returning a.place
         ), entries as materialized (
           select e.*, sum(e.amount_minor) over (partition by e.entry_id) as balance
             from jsonb_to_recordset($7) as e(entry_id uuid, line smallint, booking_id uuid, account text,

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::domain::question::Answers;
 use crate::domain::ticket::CodeFacts;
 
 /// A ticket as stored.
@@ -25,9 +26,23 @@ pub struct Ticket {
     pub issued_at: OffsetDateTime,
     pub not_before: Option<OffsetDateTime>,
     pub expires_at: OffsetDateTime,
+    /// Of a blocked one: `refund` or `organizer`.
+    pub block_reason: Option<String>,
+    /// Of one that was handed on: whom its mails reach.
+    pub holder_email: Option<String>,
+    /// It is not its buyer's any more.
+    pub transferred_at: Option<OffsetDateTime>,
+    pub user_id: Option<Uuid>,
+    pub answers: serde_json::Value,
 }
 
 impl Ticket {
+    /// What was answered, by question.
+    #[must_use]
+    pub fn answers(&self) -> Answers {
+        serde_json::from_value(self.answers.clone()).unwrap_or_default()
+    }
+
     /// What its code says.
     #[must_use]
     pub fn facts(&self) -> CodeFacts {
@@ -83,7 +98,8 @@ pub async fn find(
     sqlx::query_as!(
         Ticket,
         "select organizer_id, ticket_id, event_id, booking_id, ticket_type_id, type_no, attendee_name, state,
-                generation, kid, issued_at, not_before, expires_at
+                generation, kid, issued_at, not_before, expires_at, block_reason, holder_email, transferred_at,
+                user_id, answers
            from tickets where organizer_id = any($1) and ticket_id = $2",
         organizers,
         ticket_id,
@@ -101,7 +117,8 @@ pub async fn of_booking(
     sqlx::query_as!(
         Ticket,
         "select organizer_id, ticket_id, event_id, booking_id, ticket_type_id, type_no, attendee_name, state,
-                generation, kid, issued_at, not_before, expires_at
+                generation, kid, issued_at, not_before, expires_at, block_reason, holder_email, transferred_at,
+                user_id, answers
            from tickets where organizer_id = $1 and booking_id = $2 order by type_no, ticket_id",
         organizer_id,
         booking_id,
@@ -121,7 +138,8 @@ pub async fn of_user(
     sqlx::query_as!(
         Ticket,
         "select organizer_id, ticket_id, event_id, booking_id, ticket_type_id, type_no, attendee_name, state,
-                generation, kid, issued_at, not_before, expires_at
+                generation, kid, issued_at, not_before, expires_at, block_reason, holder_email, transferred_at,
+                user_id, answers
            from tickets
           where organizer_id = any($1) and user_id = $2 and ($3::uuid is null or ticket_id < $3)
           order by ticket_id desc
@@ -146,7 +164,8 @@ pub async fn of_guest(
     sqlx::query_as!(
         Ticket,
         "select organizer_id, ticket_id, event_id, booking_id, ticket_type_id, type_no, attendee_name, state,
-                generation, kid, issued_at, not_before, expires_at
+                generation, kid, issued_at, not_before, expires_at, block_reason, holder_email, transferred_at,
+                user_id, answers
            from tickets
           where organizer_id = $1 and booking_secret_hash = $2 and ($3::uuid is null or ticket_id < $3)
           order by ticket_id desc
@@ -167,13 +186,20 @@ pub struct TypeInWords {
     pub name: String,
     pub event_id: Uuid,
     pub event_title: String,
+    pub slug: String,
     pub venue_name: String,
+    pub venue_address: String,
     pub city: String,
+    pub country: Option<String>,
+    pub latitude: Option<f64>,
+    pub longitude: Option<f64>,
     pub time_zone: String,
     pub admission_at: Option<OffsetDateTime>,
     pub starts_at: OffsetDateTime,
     pub ends_at: Option<OffsetDateTime>,
     pub event_status: String,
+    pub event_created_at: OffsetDateTime,
+    pub event_updated_at: OffsetDateTime,
     pub organizer_name: String,
 }
 
@@ -185,8 +211,10 @@ pub async fn types_in_words(
 ) -> Result<Vec<TypeInWords>, sqlx::Error> {
     sqlx::query_as!(
         TypeInWords,
-        "select t.ticket_type_id, t.name, e.event_id, e.title as event_title, e.venue_name, e.city, e.time_zone,
-                e.admission_at, e.starts_at, e.ends_at, e.status as event_status, o.name as organizer_name
+        "select t.ticket_type_id, t.name, e.event_id, e.title as event_title, e.slug, e.venue_name, e.venue_address,
+                e.city, e.country, e.latitude, e.longitude, e.time_zone, e.admission_at, e.starts_at, e.ends_at,
+                e.status as event_status, e.created_at as event_created_at, e.updated_at as event_updated_at,
+                o.name as organizer_name
            from ticket_types t
            join events e on e.organizer_id = t.organizer_id and e.event_id = t.event_id
            join organizers o on o.organizer_id = t.organizer_id

@@ -6,6 +6,7 @@ use crate::time::UnixSecs;
 
 pub mod base45;
 pub mod code;
+pub mod foreign;
 pub mod keys;
 
 /// Length of the signed fields in bytes.

@@ -2,16 +2,21 @@
 
 mod accounts;
 mod actions;
+mod attended;
 mod chain;
 mod expiry;
 mod flow;
+mod handed_on;
 mod histories;
+mod imported;
 mod money;
 mod offers;
 mod once;
+mod papers;
 mod partial;
 mod picture;
 mod privacy;
+mod receipts;
 mod storm;
 mod stripe;
 mod waiting;

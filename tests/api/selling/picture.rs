@@ -69,14 +69,14 @@ async fn published_keys(stage: &Stage, event: EventId) -> Result<KeyRing> {
     Ok(KeyRing::new(&list, event)?)
 }
 
-fn read(luma: Vec<u8>, width: u32, height: u32) -> Result<String> {
+pub fn read(luma: Vec<u8>, width: u32, height: u32) -> Result<String> {
     let source = Luma8LuminanceSource::new(luma, width, height)?;
     let mut image = BinaryBitmap::new(GlobalHistogramBinarizer::new(source));
     let hints = DecodeHints { TryHarder: Some(true), ..DecodeHints::default() };
     Ok(QrReader.decode_with_hints(&mut image, &hints)?.getText().to_owned())
 }
 
-fn read_png(bytes: &[u8]) -> Result<String> {
+pub fn read_png(bytes: &[u8]) -> Result<String> {
     let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::EXPAND);
     let mut reader = decoder.read_info()?;

@@ -4,6 +4,7 @@
 
 mod account;
 mod offer;
+mod ticket;
 mod write;
 
 use serde_json::{Map, Value};
@@ -45,6 +46,7 @@ pub fn compose(kind: &str, language: &str, facts: &Map<String, Value>) -> Result
     match kind.split_once('.') {
         Some(("auth", _)) => account::compose(kind, language, &facts),
         Some(("offer", _)) => offer::compose(kind, language, &facts),
+        Some(("ticket", _)) => ticket::compose(kind, &facts),
         _ => Err(ComposeError::UnknownKind(kind.to_owned())),
     }
 }

@@ -15,10 +15,11 @@ use crate::domain::catalog::Availability;
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::ApiPath;
 use crate::http::fields::money;
+use crate::http::organizer::QuestionJson;
 use crate::http::page::MoneyJson;
 use crate::store::event::{self, Event};
 use crate::store::ticket_type::TicketType;
-use crate::store::{Tx, directory, organizer, ticket_type};
+use crate::store::{Tx, directory, organizer, question, ticket_type};
 
 /// An event as everybody sees it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,6 +57,8 @@ pub(super) struct PublicEvent {
     #[serde(with = "time::serde::rfc3339::option")]
     refundable_until: Option<OffsetDateTime>,
     ticket_types: Vec<PublicType>,
+    /// What is asked of those who will come: `attendees` of POST /tickets/purchase.
+    questions: Vec<QuestionJson>,
 }
 
 /// Who organizes it.
@@ -102,6 +105,7 @@ pub(super) async fn show(
     let (mut tx, event) = find_public(&app, &id).await?;
     let types = ticket_type::of_event(&mut tx, event.organizer_id, event.event_id).await?;
     let organizer = organizer::find(&mut tx, event.organizer_id).await?;
+    let questions = question::asked(&mut tx, event.organizer_id, event.event_id).await?;
     tx.commit().await?;
     let organizer = organizer.ok_or_else(|| ApiError::not_found("event"))?;
     let on_sale = types.into_iter().filter(|t| !t.hidden && t.archived_at.is_none());
@@ -135,6 +139,7 @@ pub(super) async fn show(
         waiting_room: event.admit_per_minute.is_some(),
         refundable_until: event.refundable_until,
         ticket_types,
+        questions: questions.into_iter().map(QuestionJson::from).collect(),
     };
     public(&headers, &body)
 }

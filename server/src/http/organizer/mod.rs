@@ -7,14 +7,17 @@ mod cancellation;
 mod complimentary;
 mod door;
 mod events;
+mod imports;
 mod invitations;
 mod ledger;
 mod members;
 mod payment_account;
 mod profile;
 mod promo_codes;
+mod questions;
 mod system_accounts;
 mod ticket_types;
+mod tickets;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -29,6 +32,8 @@ use crate::selling::StepError;
 use crate::store::audit::{self, Act};
 use crate::store::event::{self, Event};
 use crate::store::{Tx, change, search, ticket_type};
+
+pub(super) use questions::QuestionJson;
 
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -65,6 +70,12 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(door::gates, door::create_gate))
         .routes(routes!(door::update_gate, door::archive_gate))
         .routes(routes!(door::stewards, door::create_steward))
+        .routes(routes!(questions::list, questions::create))
+        .routes(routes!(questions::update, questions::archive))
+        .routes(routes!(tickets::block))
+        .routes(routes!(tickets::unblock))
+        .routes(routes!(tickets::withdraw))
+        .merge(imports::routes())
         .routes(routes!(door::update_steward, door::archive_steward))
 }
 

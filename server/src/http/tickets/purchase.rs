@@ -10,10 +10,12 @@ use shared::ids::TicketTypeId;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::attendee::{AttendeeWish, seats};
 use crate::app::AppState;
 use crate::domain::booking::BookingStatus;
 use crate::domain::catalog::{NotOnSale, Wish};
 use crate::domain::promo::{CodeRefused, is_code};
+use crate::domain::question::Seat;
 use crate::domain::text::is_email;
 use crate::domain::ticket::code_text;
 use crate::http::auth::Caller;
@@ -29,6 +31,7 @@ use crate::selling::once::Ahead;
 use crate::selling::pay::{self, PayBy, Settled};
 use crate::selling::purchase::{Buyer, Order, PurchaseError, PurchaseResult, Purchased, purchase as buy};
 use crate::selling::waiting_room::{NotAdmitted, Place};
+use crate::store::question::{self, NewSeat};
 use crate::store::{booking, transaction};
 
 /// What to buy, and how to pay.
@@ -50,6 +53,8 @@ pub(super) struct PurchaseRequest {
     pub(super) promo_code: Option<String>,
     /// Of events with a waiting room: the token of POST /events/{event_id}/queue, once it is let in.
     queue_token: Option<String>,
+    /// Who will come, one for each ticket. Needed if the organizer asks something (GET /events/{id}).
+    attendees: Option<Vec<AttendeeWish>>,
     /// Pays in the same call. Without it the booking is held, and paid by POST /payment/process.
     payment: Option<PaymentWish>,
 }
@@ -118,13 +123,15 @@ pub(super) async fn purchase(
     let event = crate::selling::catalog::event_for_sale(&app, request.event_id)
         .await?
         .ok_or_else(|| ApiError::not_found("event"))?;
+    let bought: Vec<(Uuid, u32)> = request.items.iter().map(|i| (i.ticket_type_id, i.quantity)).collect();
+    let seats = seats(&event.questions, &bought, request.attendees.as_deref())?;
     let organizer_id = event.organizer_id.0;
     let by = match &request.payment {
         Some(wish) => Some(pay_by(&app, organizer_id, wish).await?),
         None => None,
     };
     let (state, who) = (app.clone(), caller.clone());
-    let asked = Arc::new((request, by));
+    let asked = Arc::new((request, by, seats));
     let run = move |turn, key| {
         let (state, who, asked) = (state.clone(), who.clone(), Arc::clone(&asked));
         async move { run(&state, &who, organizer_id, &asked, turn, key).await }
@@ -205,7 +212,7 @@ async fn run(
     app: &AppState,
     caller: &Caller,
     organizer_id: Uuid,
-    (request, payment): &(PurchaseRequest, Option<PayBy>),
+    (request, payment, seats): &(PurchaseRequest, Option<PayBy>, Vec<Seat>),
     turn: Turn,
     key: Option<Ahead>,
 ) -> Result<Answer, ApiError> {
@@ -245,6 +252,15 @@ async fn run(
         actor: actor(caller),
         key,
     };
+    if !seats.is_empty() {
+        // Before the hold, so that no ticket is ever issued without them.
+        let seats: Vec<NewSeat> = seats.iter().cloned().map(NewSeat::from).collect();
+        let mut tx = app.db.tenant(organizer_id).await?;
+        question::keep(&mut tx, organizer_id, booking_id, &seats, app.clock.now()).await?;
+        tx.commit().await?;
+        let done = buy(app, order).await.map_err(|e| refuse(e, &request.items))?;
+        return attended(app, organizer_id, booking_id, done, secret).await;
+    }
     let done = buy(app, order).await.map_err(|e| refuse(e, &request.items))?;
     answer(app, organizer_id, booking_id, done, secret, email).await
 }
@@ -345,6 +361,26 @@ async fn answer(
     Answer::json(status, &json)
 }
 
+/// A purchase that says who will come, as it stands in the database.
+async fn attended(
+    app: &AppState,
+    organizer_id: Uuid,
+    booking_id: Uuid,
+    done: Purchased,
+    secret: Option<String>,
+) -> Result<Answer, ApiError> {
+    let mut tx = app.db.tenant(organizer_id).await?;
+    let now = booking::find(&mut tx, organizer_id, booking_id).await?;
+    tx.commit().await?;
+    let mut json = buyers_json(app, &now.ok_or_else(|| ApiError::not_found("booking"))?).await?;
+    json.booking_secret = secret;
+    let status = match done.result {
+        PurchaseResult::Unpaid(settled) => refuse_unpaid(settled, &json)?,
+        PurchaseResult::Held | PurchaseResult::Paid(_) => StatusCode::CREATED,
+    };
+    Answer::json(status, &json)
+}
+
 /// The texts of the codes of just issued tickets.
 async fn codes(
     app: &AppState,
@@ -393,6 +429,9 @@ fn fresh_json(
             ticket_type: name(ticket.ticket_type_id),
             state: "valid".to_owned(),
             generation: facts.generation,
+            attendee_name: None,
+            answers: Vec::new(),
+            transferred: false,
             code: Some(code),
             qr_svg: format!("/tickets/{}/qr.svg", facts.ticket_id),
             qr_png: format!("/tickets/{}/qr.png", facts.ticket_id),

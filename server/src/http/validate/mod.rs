@@ -19,8 +19,10 @@ use uuid::Uuid;
 
 use crate::app::AppState;
 use crate::gates::online::{self, Decided, OnlineError, Scan};
+use crate::http::booking_view::labels_of;
 use crate::http::{Acting as _, ApiError, ApiJson, Problem, Staff};
 use crate::store::scans::{self, NewOnlineScan};
+use crate::store::ticket;
 
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(validate))
@@ -77,6 +79,21 @@ struct RecordedJson {
     nonce: Nonce16,
 }
 
+/// Who comes with a ticket.
+#[derive(Debug, Serialize, ToSchema)]
+struct AttendeeNote {
+    name: Option<String>,
+    /// Answers to the questions that have `show_at_door`.
+    notes: Vec<DoorNote>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct DoorNote {
+    label: String,
+    /// A text, or true or false.
+    value: serde_json::Value,
+}
+
 /// The verdict.
 #[derive(Debug, Serialize, ToSchema)]
 struct ValidateAnswer {
@@ -96,6 +113,8 @@ struct ValidateAnswer {
     /// For the steward, at every scan of this type.
     attention: Option<String>,
     first_admission: Option<AdmissionJson>,
+    /// Who comes with it, and what the organizer wants the door to know. Not kept with the scan.
+    attendee: Option<AttendeeNote>,
     /// For people.
     explanation: String,
     #[serde(with = "time::serde::rfc3339::option")]
@@ -136,13 +155,41 @@ async fn validate(
             let mut tx = app.db.tenant(organizer.0).await?;
             let decided = online::ask(&mut tx, organizer, &scan).await?;
             tx.commit().await?;
-            Ok(Json(to_json(&answer(&scan, &decided, None))?))
+            let answer = to_json(&answer(&scan, &decided, None))?;
+            with_attendee(&app, organizer, answer).await.map(Json)
         }
         Some(check_in) => {
             let nonce = check_in.nonce.unwrap_or_else(|| Nonce16(app.rng.bytes()));
-            record(&app, &member, &scan, nonce).await.map(Json)
+            let answer = record(&app, &member, &scan, nonce).await?;
+            with_attendee(&app, organizer, answer).await.map(Json)
         }
     }
+}
+
+/// Adds who comes, once the ticket is proven: names stand in the ticket's row alone, not in the log of scans.
+async fn with_attendee(
+    app: &AppState,
+    organizer: OrganizerId,
+    mut answer: serde_json::Value,
+) -> Result<serde_json::Value, ApiError> {
+    let id = answer["ticket_id"].as_str().and_then(|id| id.parse::<Uuid>().ok());
+    let Some(id) = id.filter(|_| !answer["ticket_type_id"].is_null()) else { return Ok(answer) };
+    let mut tx = app.db.tenant(organizer.0).await?;
+    let found = ticket::find(&mut tx, &[organizer.0], id).await?;
+    tx.commit().await?;
+    let Some(found) = found else { return Ok(answer) };
+    let labels = labels_of(app, std::slice::from_ref(&found)).await?;
+    let mut answers = found.answers();
+    let notes: Vec<DoorNote> = labels
+        .into_iter()
+        .filter(|(_, _, at_door)| *at_door)
+        .filter_map(|(id, label, _)| Some(DoorNote { label, value: answers.remove(&id)? }))
+        .collect();
+    if found.attendee_name.is_some() || !notes.is_empty() {
+        let note = AttendeeNote { name: found.attendee_name, notes };
+        answer["attendee"] = serde_json::to_value(note).map_err(ApiError::internal)?;
+    }
+    Ok(answer)
 }
 
 async fn event_of(app: &AppState, organizer: OrganizerId, body: &Validate) -> Result<EventId, ApiError> {
@@ -224,6 +271,7 @@ fn answer(scan: &Scan<'_>, decided: &Decided, recorded: Option<(EntryPlace, Nonc
             gate_id: f.gate.map(Uuid::from),
             device_id: f.device.0,
         }),
+        attendee: None,
         explanation: explain(verdict, &names),
         scanned_at: scan.now.to_datetime(),
         recorded: recorded.map(|(place, nonce)| RecordedJson {

@@ -1,0 +1,13 @@
+//! What people take with them: tickets and receipts on paper, codes as pictures, dates for calendars, tables.
+//!
+//! Made of plain data and a clock's reading; knows neither the database nor HTTP.
+
+pub mod calendar;
+pub mod fonts;
+pub mod money;
+pub mod page;
+pub mod qr;
+pub mod receipt;
+pub mod table;
+pub mod ticket;
+pub mod when;

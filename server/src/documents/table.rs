@@ -1,0 +1,86 @@
+//! Tables as CSV with CRLF (RFC 4180), which people open in spreadsheets: no text in them runs as a formula.
+
+/// A cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cell {
+    /// What somebody wrote.
+    Text(String),
+    /// A number, an id or a time of ours: it stands as it is.
+    Plain(String),
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Option<String>> for Cell {
+    fn from(text: Option<String>) -> Self {
+        Self::Text(text.unwrap_or_default())
+    }
+}
+
+/// What begins so, a spreadsheet may run; and the apostrophe that keeps it from that.
+const RUNS: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\''];
+
+/// A text for a cell: what would be a formula gets an apostrophe in front.
+#[must_use]
+pub fn guarded(text: &str) -> String {
+    if text.starts_with(RUNS) { format!("'{text}") } else { text.to_owned() }
+}
+
+/// The text that [`guarded`] was given.
+#[must_use]
+pub fn unguarded(cell: &str) -> &str {
+    match cell.strip_prefix('\'') {
+        Some(rest) if rest.starts_with(RUNS) => rest,
+        _ => cell,
+    }
+}
+
+/// The file.
+///
+/// # Panics
+/// If a row has not as many cells as the heading.
+#[must_use]
+pub fn table(heading: &[&str], rows: impl IntoIterator<Item = Vec<Cell>>) -> String {
+    let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    let cell = |cell: Cell| match cell {
+        Cell::Text(text) => guarded(&text),
+        Cell::Plain(text) => text,
+    };
+    let written = out
+        .write_record(heading)
+        .and_then(|()| rows.into_iter().try_for_each(|row| out.write_record(row.into_iter().map(cell))));
+    written.expect("memory takes everything, and all rows have the heading's cells");
+    let bytes = out.into_inner().expect("memory takes everything");
+    String::from_utf8(bytes).expect("it was made of texts")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn texts_are_guarded_and_numbers_are_numbers() {
+        let row = vec![Cell::from("=1+2"), Cell::Plain("-12.50".to_owned()), Cell::from("a,\"b\"")];
+        assert_eq!(table(&["a", "b", "c"], [row]), "a,b,c\r\n'=1+2,-12.50,\"a,\"\"b\"\"\"\r\n");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_a_formula_and_every_text_comes_back(text in "\\PC{0,20}|[=+@'\\-][ -~]{0,8}") {
+            let cell = guarded(&text);
+            prop_assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']));
+            prop_assert_eq!(unguarded(&cell), text);
+        }
+    }
+}

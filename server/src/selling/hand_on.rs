@@ -1,0 +1,258 @@
+//! A ticket's code made new, for the same holder or for another. The old code dies at once: the row of the new
+//! generation stands in the next manifest, and the server knows it when the transaction ends.
+//!
+//! The event's scan cursor is locked first, so that a scan is before the change or after it, never beside it.
+
+use serde_json::{Value, json};
+use shared::ids::{EventId, OrganizerId, TicketId};
+use shared::ticket::MAX_GENERATION;
+use shared::ticket::foreign::is_foreign;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Actor, StepError, keys};
+use crate::app::App;
+use crate::domain::keys::Purpose;
+use crate::gates::record;
+use crate::jobs::outbox::seal;
+use crate::store::audit::{self, Act};
+use crate::store::event::{self, Event};
+use crate::store::hand_on::{self as rows, NewHolder, Reissued};
+use crate::store::outbox::{self, NewMail};
+use crate::store::ticket::{self, Ticket, manifest_rows};
+use crate::store::{Tx, change, manifests, scans};
+
+/// Who gets a ticket.
+#[derive(Debug, Clone)]
+pub struct Recipient {
+    pub email: String,
+    pub name: Option<String>,
+    /// The account that has proved this address.
+    pub user_id: Option<Uuid>,
+    /// Opens the ticket; in the mail alone.
+    pub secret: String,
+    /// SHA-256 of it.
+    pub secret_hash: [u8; 32],
+}
+
+/// Why a ticket keeps its code.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReissued {
+    #[error("there is no such ticket")]
+    NoTicket,
+    #[error("the ticket is {0}")]
+    NotValid(String),
+    #[error("the ticket has let somebody in already")]
+    Admitted,
+    #[error("the code of an imported ticket is its seller's to change")]
+    Imported,
+    #[error("the ticket is over")]
+    Over,
+    #[error("the event was canceled")]
+    Canceled,
+    #[error("a ticket gets at most {MAX_GENERATION} new codes, and this one had them")]
+    Generations,
+    #[error("the ticket changed at the same time")]
+    Changed,
+    #[error(transparent)]
+    Step(#[from] StepError),
+}
+
+impl From<sqlx::Error> for NotReissued {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Step(error.into())
+    }
+}
+
+/// Gives a ticket a new code for its holder.
+///
+/// # Errors
+/// [`NotReissued`]; the old code is good then.
+pub async fn reissue(
+    app: &App,
+    organizer_id: Uuid,
+    ticket_id: Uuid,
+    actor: Actor,
+) -> Result<Reissued, NotReissued> {
+    change_code(app, organizer_id, ticket_id, None, actor).await
+}
+
+/// Gives a ticket to somebody else, with a new code. Not one that has let somebody in.
+///
+/// # Errors
+/// [`NotReissued`]; nothing has changed then.
+pub async fn transfer(
+    app: &App,
+    organizer_id: Uuid,
+    ticket_id: Uuid,
+    to: &Recipient,
+    actor: Actor,
+) -> Result<Reissued, NotReissued> {
+    change_code(app, organizer_id, ticket_id, Some(to), actor).await
+}
+
+async fn change_code(
+    app: &App,
+    organizer_id: Uuid,
+    ticket_id: Uuid,
+    to: Option<&Recipient>,
+    actor: Actor,
+) -> Result<Reissued, NotReissued> {
+    let mut tx = app.db.tenant(organizer_id).await?;
+    let found = ticket::find(&mut tx, &[organizer_id], ticket_id).await?.ok_or(NotReissued::NoTicket)?;
+    let event_id = found.event_id;
+    let event = event::find(&mut tx, organizer_id, event_id).await?.ok_or(NotReissued::NoTicket)?;
+    let opened =
+        keys::opened(app, organizer_id, Purpose::Ticket, Some(event_id)).await.map_err(StepError::Key)?;
+    let (key, _) = opened.active().ok_or_else(|| StepError::Key(anyhow::anyhow!("none is active")))?;
+    scans::lock_cursor(&mut tx, organizer_id, event_id).await?;
+    // As it stands now that nobody can scan it.
+    let found = ticket::find(&mut tx, &[organizer_id], ticket_id).await?.ok_or(NotReissued::NoTicket)?;
+    let now = app.clock.now();
+    may_change(&found, &event, now)?;
+    if to.is_some() && was_admitted(&mut tx, &found).await? {
+        return Err(NotReissued::Admitted);
+    }
+    let old_address = rows::address(&mut tx, organizer_id, ticket_id).await?;
+    let done = match to {
+        None => rows::reissue(&mut tx, organizer_id, ticket_id, found.generation, &key.kid.0).await?,
+        Some(to) => {
+            let holder = NewHolder {
+                user_id: to.user_id,
+                secret_hash: &to.secret_hash,
+                email: &to.email,
+                name: to.name.as_deref(),
+            };
+            let (generation, kid) = (found.generation, key.kid.0);
+            rows::transfer(&mut tx, organizer_id, ticket_id, generation, &kid, &holder, now).await?
+        }
+    };
+    let done = done.ok_or(NotReissued::Changed)?;
+    let mails = Mails { app, found: &found, event: &event, now };
+    match to {
+        None => mails.to_old(&mut tx, old_address, "ticket.reissued", json!({})).await?,
+        Some(to) => {
+            mails.to_new(&mut tx, to).await?;
+            mails.to_old(&mut tx, old_address, "ticket.handed_on", json!({ "to": to.email })).await?;
+        }
+    }
+    let action = if to.is_some() { "ticket.transferred" } else { "ticket.reissued" };
+    audit_it(app, &mut tx, organizer_id, ticket_id, action, json!({ "generation": done.generation }), &actor)
+        .await?;
+    // The last statement: see `change`.
+    let changed = manifest_rows(&[done.changed()]);
+    change::record(&mut tx, organizer_id, event_id, &changed, Some(done.issued_at))
+        .await
+        .map_err(StepError::from)?;
+    tx.commit().await?;
+    app.news.publish(event_id);
+    Ok(done)
+}
+
+fn may_change(ticket: &Ticket, event: &Event, now: OffsetDateTime) -> Result<(), NotReissued> {
+    if is_foreign(&TicketId(ticket.ticket_id)) {
+        return Err(NotReissued::Imported);
+    }
+    if ticket.state != "valid" {
+        return Err(NotReissued::NotValid(ticket.state.clone()));
+    }
+    if event.status == "canceled" {
+        return Err(NotReissued::Canceled);
+    }
+    if now >= ticket.expires_at {
+        return Err(NotReissued::Over);
+    }
+    if u8::try_from(ticket.generation).is_ok_and(|generation| generation >= MAX_GENERATION) {
+        return Err(NotReissued::Generations);
+    }
+    Ok(())
+}
+
+/// Whether the attendance list has an admission of the ticket; under the lock of the event's scan cursor.
+async fn was_admitted(tx: &mut Tx, ticket: &Ticket) -> Result<bool, sqlx::Error> {
+    let (organizer, event) = (OrganizerId(ticket.organizer_id), EventId(ticket.event_id));
+    let lists = manifests::lists(tx, organizer.0, event.0, false).await?;
+    let Some(list) = lists.iter().find(|l| l.attendance) else { return Ok(false) };
+    let cut_offs = record::cut_offs(&manifests::revoked_devices(tx, organizer.0).await?);
+    let pairs = [(list.id, TicketId(ticket.ticket_id))];
+    let histories = record::histories(tx, organizer, event, &pairs, &cut_offs).await?;
+    Ok(histories.iter().any(|(_, history)| history.first_admission().is_some()))
+}
+
+/// What somebody did to a ticket, for the audit.
+pub async fn audit_it(
+    app: &App,
+    tx: &mut Tx,
+    organizer_id: Uuid,
+    ticket_id: Uuid,
+    action: &'static str,
+    detail: Value,
+    actor: &Actor,
+) -> Result<(), sqlx::Error> {
+    let act = Act {
+        audit_id: app.rng.uuid(&*app.clock),
+        actor_kind: actor.kind,
+        actor_id: actor.id,
+        action,
+        object_kind: "ticket",
+        object_id: ticket_id,
+        request_id: actor.request_id.as_deref(),
+        detail,
+    };
+    audit::record(tx, organizer_id, &act, app.clock.now()).await
+}
+
+struct Mails<'a> {
+    app: &'a App,
+    found: &'a Ticket,
+    event: &'a Event,
+    now: OffsetDateTime,
+}
+
+impl Mails<'_> {
+    async fn to_new(&self, tx: &mut Tx, to: &Recipient) -> Result<(), sqlx::Error> {
+        let id = self.app.rng.uuid(&*self.app.clock);
+        let origin = self.app.config.origin();
+        // Programs that look at links in passing see no fragment.
+        let link = format!("{origin}/web/tickets/{}#secret={}", self.found.ticket_id, to.secret);
+        let sealed = seal(self.app, id, &json!({ "link": link }));
+        self.enqueue(tx, id, "ticket.received", &to.email, json!({}), Some(&sealed)).await
+    }
+
+    async fn to_old(
+        &self,
+        tx: &mut Tx,
+        address: Option<String>,
+        kind: &'static str,
+        more: Value,
+    ) -> Result<(), sqlx::Error> {
+        let Some(address) = address else { return Ok(()) };
+        let id = self.app.rng.uuid(&*self.app.clock);
+        self.enqueue(tx, id, kind, &address, more, None).await
+    }
+
+    async fn enqueue(
+        &self,
+        tx: &mut Tx,
+        id: Uuid,
+        kind: &'static str,
+        recipient: &str,
+        mut facts: Value,
+        sealed_facts: Option<&[u8]>,
+    ) -> Result<(), sqlx::Error> {
+        let starts = crate::documents::when::Moment::new(self.event.starts_at, &self.event.time_zone);
+        facts["event"] = json!(self.event.title);
+        facts["starts"] = json!(starts.long());
+        let mail = NewMail {
+            id,
+            kind,
+            recipient,
+            organizer_id: Some(self.found.organizer_id),
+            language: "en",
+            facts: &facts,
+            sealed_facts,
+            expires_at: Some(self.found.expires_at),
+        };
+        outbox::enqueue(tx, &mail, self.now).await
+    }
+}
