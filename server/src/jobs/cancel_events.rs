@@ -165,12 +165,12 @@ async fn refund_one(app: &AppState, organizer_id: Uuid, item: Item) -> Result<()
             let outcome =
                 refund::whole_booking(app, organizer_id, booking_id, refund_id, why, Actor::job()).await?;
             match outcome {
-                Some(Refunded::Done) => Some(("refunded", None)),
                 Some(Refunded::Declined(code) | Refunded::Failed(code)) if item.attempts >= TRIES => {
                     Some(("failed", Some(code)))
                 }
-                // Refused: later again. In flight, or another's: the next look sees what became of it.
-                Some(Refunded::Declined(_) | Refunded::Failed(_) | Refunded::Pending) | None => None,
+                // Refused: later again. Done, in flight, or another's: the next look sees whether all is back, for
+                // another refund of a part may still be on its way, and be refused.
+                Some(_) | None => None,
             }
         }
     };

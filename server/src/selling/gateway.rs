@@ -42,8 +42,14 @@ pub struct Account {
     pub webhook_secrets: Vec<Secret>,
 }
 
-/// When an organizer's account was looked for, and whether there is one.
-type Remembered = (Duration, Option<Arc<Account>>);
+/// What was found of an organizer's own account, and when.
+#[derive(Debug)]
+struct Remembered {
+    at: Duration,
+    account: Option<Arc<Account>>,
+    /// There is one, perhaps without its keys: whose keys are taken away gives nothing away for nothing.
+    had: bool,
+}
 
 /// All of them.
 #[derive(Debug)]
@@ -105,16 +111,22 @@ impl Gateways {
 
     fn remembered(&self, organizer_id: Uuid, now: Duration) -> Option<Option<Arc<Account>>> {
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, account) = own.get(&organizer_id)?;
-        (now.saturating_sub(*at) < FRESH).then(|| account.clone())
+        let known = own.get(&organizer_id)?;
+        (now.saturating_sub(known.at) < FRESH).then(|| known.account.clone())
     }
 
-    fn remember(&self, organizer_id: Uuid, now: Duration, account: Option<Arc<Account>>) {
+    /// As remembered by the last look.
+    fn had_own(&self, organizer_id: Uuid) -> bool {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.get(&organizer_id).is_some_and(|known| known.had)
+    }
+
+    fn remember(&self, organizer_id: Uuid, found: Remembered) {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         if own.len() >= MAX_ENTRIES {
             own.clear();
         }
-        own.insert(organizer_id, (now, account));
+        own.insert(organizer_id, found);
     }
 }
 
@@ -132,7 +144,14 @@ pub async fn for_payment(app: &App, organizer_id: Uuid, method: &str) -> Result<
         (stripe::NAME, Some(account)) => {
             Some(Gateway { provider: Arc::clone(&account.provider) as _, account_id: account.account_id })
         }
-        (simulated::NAME, account) if gateways.simulated_sells.unwrap_or(account.is_none()) => {
+        (simulated::NAME, account) => {
+            let sells = match gateways.simulated_sells {
+                Some(sells) => sells,
+                None => account.is_none() && !gateways.had_own(organizer_id),
+            };
+            if !sells {
+                return Ok(None);
+            }
             Some(Gateway { provider: Arc::clone(&gateways.simulated) as _, account_id: None })
         }
         _ => None,
@@ -174,11 +193,13 @@ pub async fn own(app: &App, organizer_id: Uuid) -> Result<Option<Arc<Account>>, 
     let mut tx = app.db.tenant(organizer_id).await?;
     let row = payment_account::find(&mut tx, organizer_id, stripe::NAME).await?;
     tx.commit().await?;
+    let had = row.is_some();
     let account = match row {
         Some(row) => open(app, row).map_err(StepError::Sealed)?.map(Arc::new),
         None => None,
     };
-    app.selling.gateways.remember(organizer_id, now, account.clone());
+    let found = Remembered { at: now, account: account.clone(), had };
+    app.selling.gateways.remember(organizer_id, found);
     Ok(account)
 }
 

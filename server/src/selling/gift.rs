@@ -7,6 +7,7 @@ use super::purchase::{Buyer, HoldAnswer, Order, finish, hold_it, new_hold};
 use super::waiting::offer_link;
 use super::{Actor, StepError, catalog};
 use crate::app::AppState;
+use crate::domain::booking::BookingStatus;
 use crate::domain::catalog::{NotGivable, Wish};
 use crate::jobs::outbox::seal;
 use crate::store::audit::{self, Act};
@@ -38,6 +39,8 @@ pub enum GiftError {
     NotGivable(#[from] NotGivable),
     #[error("there are not that many tickets left")]
     SoldOut,
+    #[error("its places were held and given up again: ask anew, with another key")]
+    Gone,
     #[error("the catalogue changes faster than it can be read")]
     Unsettled,
     #[error(transparent)]
@@ -90,6 +93,13 @@ pub async fn give(app: &AppState, gift: Gift) -> Result<(), GiftError> {
         }
         // Already issued before, perhaps: then nothing happens here.
         finish(app, &event, &quote, &order, None, now).await?;
+        let mut tx = app.db.tenant(organizer_id).await?;
+        let booking = booking::find(&mut tx, organizer_id, gift.booking_id).await?;
+        tx.commit().await?;
+        // Begun before, and its hold went while nobody came back: there is nothing to announce.
+        if booking.is_none_or(|b| b.status != BookingStatus::Paid) {
+            return Err(GiftError::Gone);
+        }
         return Ok(note(app, organizer_id, &gift).await?);
     }
     Err(GiftError::Unsettled)

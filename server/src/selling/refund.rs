@@ -77,6 +77,8 @@ impl From<RecordError> for BeginError {
 pub async fn refund(app: &AppState, request: Request, actor: Actor) -> Result<Refunded, BeginError> {
     let now = app.clock.now();
     let Request { organizer_id, booking_id, refund_id, what, reason, asker } = request;
+    // Remembered from here on: no second connection is asked for inside the transaction.
+    gateway::own(app, organizer_id).await?;
     let mut tx = app.db.tenant(organizer_id).await?;
     let facts = rows::facts(&mut tx, organizer_id, booking_id, asker).await?.ok_or(BeginError::NotPaid)?;
     let plan = facts.plan(&what)?;
@@ -84,6 +86,8 @@ pub async fn refund(app: &AppState, request: Request, actor: Actor) -> Result<Re
     // The booking's row is ours since `facts`: what was planned still holds.
     let begun = rows::begin(&mut tx, organizer_id, booking_id, &new, now).await?;
     let begun = begun.ok_or(BeginError::NotRefundable(NotRefundable::NothingLeft))?;
+    // Whom nobody can ask is not begun: its row would be pending for ever.
+    gateway::for_movement(app, organizer_id, &begun.provider, begun.account_id).await?;
     let blocked = rows::block_tickets(&mut tx, organizer_id, refund_id, &plan.tickets).await?;
     let detail = serde_json::json!({ "amount_minor": plan.amounts.total(), "tickets": plan.tickets.len() });
     let act = act(app, "booking.refund_begun", booking_id, &actor, detail);
@@ -228,6 +232,7 @@ async fn complete(
 ) -> Result<(), StepError> {
     let now = app.clock.now();
     let mut tx = app.db.tenant(organizer_id).await?;
+    rows::lock_booking(&mut tx, organizer_id, refund_id).await?;
     let Some(row) = transaction::find(&mut tx, organizer_id, refund_id).await? else { return Ok(()) };
     let Some(amounts) = row.amounts() else { return Ok(()) };
     let lines = entry(refund_id, row.booking_id, ledger::refund(provider, amounts));

@@ -2,6 +2,7 @@
 //! one effect – the movement that it is about is asked for now, or marked for a person – and the provider's own
 //! answer to that question is what counts. So events may come twice, late and in any order.
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Actor, StepError, pay, refund};
@@ -11,7 +12,7 @@ use crate::app::AppState;
 use crate::fault;
 use crate::store::payment_event::{self, NewEvent};
 use crate::store::transaction::{self, Transaction};
-use crate::store::{directory, is_unique_violation};
+use crate::store::{Tx, directory};
 
 /// From whom it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +101,9 @@ pub async fn take(
     }
     if let Some(row) = &row {
         match &effect {
+            Effect::Ask if row.status == "failed" => {
+                revive(app, &mut tx, row, notice.payment_ref.as_deref(), now).await?;
+            }
             Effect::Ask => {
                 let own = if row.kind == "refund" { &notice.refund_ref } else { &notice.payment_ref };
                 transaction::wake(&mut tx, organizer_id, row.transaction_id, own.as_deref(), now).await?;
@@ -118,8 +122,7 @@ pub async fn take(
     if let (Effect::Ask, Some(row)) = (effect, row) {
         let state = app.clone();
         app.selling.tasks.spawn(async move {
-            let told = notice.payment_ref.as_deref();
-            if let Err(e) = ask(&state, organizer_id, row.transaction_id, told).await {
+            if let Err(e) = ask(&state, organizer_id, row.transaction_id).await {
                 tracing::warn!(transaction = %row.transaction_id, "not closed by its event, the job goes on: {e}");
             }
             fault!("webhook.done");
@@ -196,12 +199,7 @@ fn differs(row: &Transaction, notice: &Notice) -> bool {
 }
 
 /// Asks the provider how a movement stands, and acts on it.
-async fn ask(
-    app: &AppState,
-    organizer_id: Uuid,
-    transaction_id: Uuid,
-    payment_ref: Option<&str>,
-) -> Result<(), StepError> {
+async fn ask(app: &AppState, organizer_id: Uuid, transaction_id: Uuid) -> Result<(), StepError> {
     let mut tx = app.db.tenant(organizer_id).await?;
     let row = transaction::find(&mut tx, organizer_id, transaction_id).await?;
     tx.commit().await?;
@@ -213,36 +211,36 @@ async fn ask(
             Some(payment) => pay::drive(app, &payment, Actor::job()).await.map(drop),
             None => Ok(()),
         },
-        ("payment", "failed") => came_after_all(app, row, payment_ref).await,
         _ => Ok(()),
     }
 }
 
-/// The provider tells of money for a payment that stands here as failed.
-async fn came_after_all(
+/// The provider tells of money for a payment that stands here as failed: it is pending again, in the transaction that
+/// notes the event, so that the money is never forgotten.
+async fn revive(
     app: &AppState,
-    mut row: Transaction,
+    tx: &mut Tx,
+    row: &Transaction,
     payment_ref: Option<&str>,
+    now: OffsetDateTime,
 ) -> Result<(), StepError> {
-    let now = app.clock.now();
-    let mut tx = app.db.tenant(row.organizer_id).await?;
-    match transaction::revive(&mut tx, row.organizer_id, row.transaction_id, now).await {
-        Ok(true) => {
-            transaction::wake(&mut tx, row.organizer_id, row.transaction_id, payment_ref, now).await?;
-            tx.commit().await?;
-        }
-        Ok(false) => return Ok(()),
-        Err(e) if is_unique_violation(&e, "transactions_one_payment") => {
-            drop(tx);
-            let what = "money came for a payment that had failed, and its booking was paid by another";
-            let detail = serde_json::json!({ "what": what });
-            return Ok(pay::alarm(app, row.organizer_id, row.transaction_id, "contradicted", detail).await?);
-        }
-        Err(e) => return Err(e.into()),
+    let (organizer_id, id) = (row.organizer_id, row.transaction_id);
+    let all = transaction::of_booking(tx, organizer_id, row.booking_id).await?;
+    if all.iter().any(|t| t.kind == "payment" && t.status != "failed") {
+        let what =
+            "money came for a payment that had failed, and its booking is paid, or being paid, by another";
+        return Ok(pay::raise(
+            app,
+            tx,
+            organizer_id,
+            id,
+            "contradicted",
+            serde_json::json!({ "what": what }),
+        )
+        .await?);
     }
-    row.provider_ref = row.provider_ref.or_else(|| payment_ref.map(str::to_owned));
-    match pay::load(app, &row).await? {
-        Some(payment) => pay::drive(app, &payment, Actor::job()).await.map(drop),
-        None => Ok(()),
+    if transaction::revive(tx, organizer_id, id, now).await? {
+        transaction::wake(tx, organizer_id, id, payment_ref, now).await?;
     }
+    Ok(())
 }

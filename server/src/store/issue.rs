@@ -153,7 +153,9 @@ pub async fn issue(
         select stamp.issued_at as "issued_at!",
                array(select booking_id from paid) as "bookings!",
                (select coalesce(sum(n), 0) from moved) as "moved!", (select count(*) from made) as "made!",
-               (select count(*) from entered) as "entered!",
+               (select count(*) from entered) as "entered!", (select count(*) from settled) as "settled!",
+               (select count(*) from wanted w join mine on mine.booking_id = w.booking_id
+                 where w.transaction_id is not null) as "payments!",
                (select count(*) from entries e join mine on mine.booking_id = e.booking_id) as "entries!"
           from stamp
         "#,
@@ -167,10 +169,11 @@ pub async fn issue(
     )
     .fetch_one(conn)
     .await?;
-    if row.moved != row.made || row.entered != row.entries {
+    // A payment that ended while its booking's row was waited for was still pending as this statement began.
+    if row.moved != row.made || row.entered != row.entries || row.settled != row.payments {
         return Err(sqlx::Error::Protocol(format!(
-            "issuing moved {} places for {} tickets and booked {} of {} ledger lines",
-            row.moved, row.made, row.entered, row.entries
+            "issuing moved {} places for {} tickets, booked {} of {} ledger lines and settled {} of {} payments",
+            row.moved, row.made, row.entered, row.entries, row.settled, row.payments
         )));
     }
     Ok(Issued { bookings: row.bookings, issued_at: row.issued_at })

@@ -45,8 +45,14 @@ pub async fn facts(
     asker: Option<Uuid>,
 ) -> Result<Option<Facts>, sqlx::Error> {
     let booking = sqlx::query!(
-        "select price_minor, fee_minor, tax_minor from bookings
-          where organizer_id = $1 and booking_id = $2 and status in ('paid', 'partially_refunded', 'refunded')
+        "select price_minor, fee_minor, tax_minor from bookings b
+          where organizer_id = $1 and booking_id = $2
+            and (status in ('paid', 'partially_refunded', 'refunded')
+                 -- A payment that came too late, and whose refund was refused.
+                 or status in ('expired', 'canceled')
+                    and exists (select from transactions t
+                                 where t.organizer_id = $1 and t.booking_id = b.booking_id and t.kind = 'payment'
+                                   and t.status in ('completed', 'refunded')))
             for update",
         organizer_id,
         booking_id,
@@ -120,7 +126,7 @@ pub async fn begin(
         r#"
         with mine as (
           update bookings set refunded_minor = refunded_minor + $7::bigint
-           where organizer_id = $1 and booking_id = $2 and status in ('paid', 'partially_refunded')
+           where organizer_id = $1 and booking_id = $2 and status in ('paid', 'partially_refunded', 'expired', 'canceled')
              and $7::bigint > 0 and refunded_minor + $7::bigint <= total_minor
           returning booking_id, event_id, user_id, booking_secret_hash, currency
         ), payment as (
@@ -268,6 +274,26 @@ pub async fn begin_of_late_payment(
 pub struct Completed {
     pub booking_id: Uuid,
     pub event_id: Uuid,
+}
+
+/// Waits for the booking of a movement. Statements that look at its other movements come after this one: a statement
+/// that waits itself would see them as they were before.
+pub async fn lock_booking(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    transaction_id: Uuid,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "select b.booking_id from bookings b
+           join transactions t on t.organizer_id = b.organizer_id and t.booking_id = b.booking_id
+          where b.organizer_id = $1 and t.transaction_id = $2
+            for update of b",
+        organizer_id,
+        transaction_id,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(())
 }
 
 /// The provider gave the money back: closes the refund, returns the capacity of its tickets (revoke them next, in

@@ -31,6 +31,7 @@ async fn the_same_key_and_body_get_the_same_answer_and_sell_once() -> Result<()>
     assert_eq!((again.status.as_u16(), again.header("idempotent-replayed")), (201, "true"));
     assert_eq!(first.text, again.text, "to the letter, the secret too");
     assert_eq!(stage.counters().await?, (0, 2));
+    stage.quiet().await?;
     let stored: Vec<u8> = sqlx::query_scalar("select answer_sealed from idempotency_keys")
         .fetch_one(&mut stage.owner_connection().await?)
         .await?;
@@ -103,6 +104,8 @@ async fn a_key_used_by_many_at_once_sells_once() -> Result<()> {
 
 /// What a crash between the effect and the stored answer leaves: the effect, and a key in flight.
 async fn forget_the_answer(stage: &Stage) -> Result<()> {
+    // It is kept in the background.
+    stage.quiet().await?;
     let until = crate::now() + time::Duration::seconds(60);
     sqlx::query("update idempotency_keys set leased_until = $1, status = null, answer_sealed = null")
         .bind(until)

@@ -207,6 +207,23 @@ async fn a_payment_that_comes_after_the_hold_takes_what_is_free_or_goes_back() -
 }
 
 #[tokio::test]
+async fn a_late_payment_whose_refund_was_refused_can_still_be_given_back() -> Result<()> {
+    let (stage, double) = Stage::stripe(1).await?;
+    double.next_call("POST /v1/payment_intents", Quirk::LoseAnswer);
+    let booking = stage.buy_by_card(1, "pm_card_visa").await?.expect(202)?;
+    stage.clock.advance(Duration::from_secs(31 * 60));
+    expire::run(&stage.server.app).await?;
+    stage.buy_by_card(1, "pm_card_visa").await?.expect(201)?;
+    double.next_call("POST /v1/refunds", Quirk::Refuse(402));
+    reconcile::run(&stage.server.app).await?;
+    reconcile::run(&stage.server.app).await?;
+    stage.refund(&booking).await?.expect(200)?;
+    assert_eq!(stage.see(&booking).await?["status"], "expired");
+    assert_eq!(stage.refund(&booking).await?.status.as_u16(), 409, "once");
+    stage.agrees_with(&double).await
+}
+
+#[tokio::test]
 async fn long_after_a_key_is_forgotten_a_payment_is_searched_and_not_made_again() -> Result<()> {
     let (stage, double) = Stage::stripe(2).await?;
     double.next_call("POST /v1/payment_intents", Quirk::LoseAnswer);

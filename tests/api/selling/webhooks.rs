@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use hvflvspot::adapters::payment::stripe::webhook;
+use hvflvspot::jobs::reconcile;
 use serde_json::{Value, json};
-use support::stripe_double::{StripeDouble, WEBHOOK_SECRET, tell};
+use support::stripe_double::{Quirk, StripeDouble, WEBHOOK_SECRET, tell};
 
 use crate::{Stage, text};
 
@@ -191,7 +192,14 @@ async fn money_for_a_payment_that_was_given_up_finds_its_booking() -> Result<()>
     )
     .execute(&mut owner)
     .await?;
-    assert_eq!(deliver(&stage, &double.event("payment_intent.succeeded")?).await?, 204);
+    // Whoever took the event in may die before asking: it is not told again, and the job must know.
+    let event = double.event("payment_intent.succeeded")?;
+    double.next_call(&format!("GET /v1/payment_intents/{intent}"), Quirk::Refuse(500));
+    assert_eq!(deliver(&stage, &event).await?, 204);
+    assert_eq!(stage.see(&booking).await?["status"], "held");
+    assert_eq!(deliver(&stage, &event).await?, 204);
+    stage.clock.advance(Duration::from_secs(120));
+    reconcile::run(&stage.server.app).await?;
     assert_eq!(stage.see(&booking).await?["status"], "paid");
     stage.agrees_with(&double).await
 }

@@ -71,7 +71,7 @@ pub(super) struct GiftJson {
     request_body = GiftRequest, security(("bearer" = [])),
     responses(
         (status = 201, body = BookingJson), (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 409, description = "`sold_out`, `event_canceled`, `request_in_flight`", body = Problem),
+        (status = 409, description = "`sold_out`, `event_canceled`, `hold_expired`, `request_in_flight`", body = Problem),
         (status = 422, description = "`invalid_fields`, `idempotency_key_reused`", body = Problem),
         (status = 503, description = "`busy`: please repeat", body = Problem),
     ),
@@ -124,6 +124,7 @@ fn refuse(error: GiftError) -> ApiError {
     match error {
         GiftError::NoEvent => ApiError::not_found("event"),
         GiftError::SoldOut => ApiError::conflict("sold_out", text),
+        GiftError::Gone => ApiError::conflict("hold_expired", text),
         GiftError::Unsettled => ApiError::unavailable("busy", text, std::time::Duration::from_secs(1)),
         GiftError::NotGivable(NotGivable::Canceled) => ApiError::conflict("event_canceled", text),
         GiftError::NotGivable(NotGivable::UnknownType) => {
