@@ -263,7 +263,8 @@ pub async fn was_scanned(
     .await
 }
 
-/// Withdraws what is left of an import and gives the places back. `None` if it was undone before.
+/// Withdraws what is left of an import and gives the places back. Its booking stays, as one does whose tickets were
+/// withdrawn by hand. `None` if it was undone before.
 pub async fn undo(
     conn: &mut PgConnection,
     organizer_id: Uuid,
@@ -272,13 +273,8 @@ pub async fn undo(
     now: OffsetDateTime,
 ) -> Result<Option<Vec<ChangedTicket>>, sqlx::Error> {
     let done = sqlx::query!(
-        "with gone as (
-           update imports set state = 'undone', undone_by = $3, undone_at = $4
-            where organizer_id = $1 and import_id = $2 and state = 'done'
-           returning booking_id
-         )
-         update bookings b set status = 'canceled', closed_at = $4 from gone
-          where b.organizer_id = $1 and b.booking_id = gone.booking_id",
+        "update imports set state = 'undone', undone_by = $3, undone_at = $4
+          where organizer_id = $1 and import_id = $2 and state = 'done'",
         organizer_id,
         import.import_id,
         by,
