@@ -56,6 +56,7 @@ create table imported_tickets (
   barcode_sealed bytea not null, -- under the master key: who reads the database lets nobody in with it
   email text check (length(email) <= 254),
   reference text check (length(reference) <= 100), -- as the seller names the purchase
+  undone boolean not null default false, -- was valid when its import was undone: it may be taken in again
   primary key (organizer_id, ticket_id),
   foreign key (organizer_id, ticket_id) references tickets (organizer_id, ticket_id),
   foreign key (organizer_id, import_id) references imports (organizer_id, import_id)

@@ -36,9 +36,9 @@ pub fn file(entry: &Entry) -> String {
         // A later state of the entry has a higher number (RFC 5545 section 3.8.7.4).
         .add_property("SEQUENCE", (entry.changed_at - entry.created_at).whole_seconds().max(0).to_string())
         .add_property("DTSTART", stamp(entry.starts_at))
-        .summary(&entry.title)
-        .description(&entry.description)
-        .location(&entry.location)
+        .summary(&lines(&entry.title))
+        .description(&lines(&entry.description))
+        .location(&lines(&entry.location))
         .status(if entry.canceled { EventStatus::Cancelled } else { EventStatus::Confirmed });
     if let Some(ends_at) = entry.ends_at {
         event.add_property("DTEND", stamp(ends_at));
@@ -47,7 +47,7 @@ pub fn file(entry: &Entry) -> String {
         event.add_property("GEO", format!("{latitude:.6};{longitude:.6}"));
     }
     if let Some(url) = &entry.url {
-        event.url(url);
+        event.url(&lines(url));
     }
     let mut calendar = Calendar::empty();
     calendar
@@ -57,6 +57,11 @@ pub fn file(entry: &Entry) -> String {
         .append_property(("METHOD", "PUBLISH"))
         .push(event.done());
     calendar.done().to_string()
+}
+
+/// With one kind of line break, which is escaped then; a bare CR would end the property.
+fn lines(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
 const UTC_BASIC: &[BorrowedFormatItem<'_>] =
@@ -77,9 +82,9 @@ mod tests {
             event_id: Uuid::from_u128(7),
             title: "Bach; Händel, & \"more\"".into(),
             description:
-                "First line\nsecond; with, marks and enough of them to be folded after 75 octets — as is due"
+                "First line\r\nsecond; with, marks and enough of them to be folded after 75 octets — as is due"
                     .into(),
-            location: "Konzerthaus, Wien".into(),
+            location: "Konzerthaus, Wien\rBEGIN:VALARM".into(),
             place: Some((48.2, 16.37)),
             url: Some("https://t.example/e".into()),
             starts_at: datetime!(2026-12-01 19:30 +1),
@@ -90,7 +95,7 @@ mod tests {
         };
         let text = file(&entry);
         assert!(text.starts_with("BEGIN:VCALENDAR\r\n") && text.ends_with("END:VCALENDAR\r\n"), "{text}");
-        assert!(text.split("\r\n").all(|line| line.len() <= 75 && !line.contains('\n')), "{text}");
+        assert!(text.split("\r\n").all(|line| line.len() <= 75 && !line.contains(['\r', '\n'])), "{text}");
         let unfolded = text.replace("\r\n ", "");
         for line in [
             "VERSION:2.0",
@@ -99,7 +104,7 @@ mod tests {
             "DTSTAMP:20261122T120000Z",
             "SEQUENCE:60",
             "SUMMARY:Bach\\; Händel\\, & \"more\"",
-            "LOCATION:Konzerthaus\\, Wien",
+            "LOCATION:Konzerthaus\\, Wien\\nBEGIN:VALARM",
             "STATUS:CONFIRMED",
             "GEO:48.200000;16.370000",
             "UID:00000000-0000-0000-0000-000000000007@hvflvspot",

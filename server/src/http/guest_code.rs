@@ -15,7 +15,7 @@ use super::auth::{Caller, Guest};
 use super::edge::Client;
 use super::error::{ApiError, Problem};
 use crate::app::{App, AppState};
-use crate::auth::limit::{Limit, Whom};
+use crate::auth::limit::{Counted, Limit, Whom};
 use crate::auth::one_time::{OneTime, code_hash, is_code};
 use crate::jobs::outbox::seal;
 use crate::store::guest_code::{self, NewCode};
@@ -67,7 +67,7 @@ async fn send(
     tx.commit().await?;
     let address =
         address.ok_or_else(|| ApiError::conflict("no_address", "this booking has no e-mail address"))?;
-    allow_mail(&app, client, &address).await?;
+    allow_mail(&app, "ticket_code", client, &address).await?;
     let (id, now) = (app.rng.uuid(&*app.clock), app.clock.now());
     let secret = OneTime::new(&app.rng);
     let expires_at = now + TTL;
@@ -109,16 +109,22 @@ pub(super) async fn require_sound(app: &App, guest: &Guest) -> Result<(), ApiErr
     Ok(())
 }
 
-/// Counts a mail that somebody asks for, to whom it goes and who asks.
-pub(super) async fn allow_mail(app: &App, client: Client, email: &str) -> Result<(), ApiError> {
+/// Counts a mail of one kind that somebody asks for, to whom it goes and who asks. What is returned takes back the
+/// former.
+pub(super) async fn allow_mail(
+    app: &App,
+    name: &'static str,
+    client: Client,
+    email: &str,
+) -> Result<Counted, ApiError> {
     let hourly = app.config.auth.mails_per_hour.saturating_mul(if app.config.dev { 30 } else { 1 });
-    let limit = |max| Limit { name: "ticket_mail", max, window: std::time::Duration::from_secs(3_600) };
+    let limit = |max| Limit { name, max, window: std::time::Duration::from_secs(3_600) };
     let mut tx = app.db.platform().await?;
     // Many people share an address of the network.
     limit(hourly.saturating_mul(10)).attempt_in(&mut tx, &*app.clock, &[Whom::Client(client.addr)]).await?;
-    limit(hourly).attempt_in(&mut tx, &*app.clock, &[Whom::Account(email)]).await?;
+    let counted = limit(hourly).attempt_in(&mut tx, &*app.clock, &[Whom::Account(email)]).await?;
     tx.commit().await?;
-    Ok(())
+    Ok(counted)
 }
 
 /// Lets accounts and staff pass; a guest only with the code of the last mail.

@@ -1,13 +1,15 @@
-//! Lets holds expire that ran out, organizer by organizer, and forgets old idempotency keys.
+//! Lets holds expire that ran out, organizer by organizer, and forgets old idempotency keys and codes.
 
 use time::Duration;
 
 use crate::app::AppState;
-use crate::store::{booking, directory, idempotency, question};
+use crate::store::{booking, directory, guest_code, idempotency, question};
 
 const AT_ONCE: i64 = 200;
 /// An answer can be repeated for this long.
 const REMEMBERED: Duration = Duration::hours(48);
+/// Codes of mails are kept for this long once they are over.
+const CODES: Duration = Duration::days(1);
 /// Who would have come with tickets that nobody bought is forgotten; a payment may be days late.
 const UNBOUGHT: Duration = Duration::days(14);
 
@@ -35,6 +37,7 @@ async fn of_organizer(app: &AppState, organizer_id: uuid::Uuid) -> anyhow::Resul
         let mut tx = app.db.worker_tenant(organizer_id).await?;
         let expired = booking::expire(&mut tx, organizer_id, AT_ONCE, now).await?;
         idempotency::forget(&mut tx, organizer_id, now - REMEMBERED).await?;
+        guest_code::forget(&mut tx, organizer_id, now - CODES).await?;
         question::forget(&mut tx, organizer_id, now - UNBOUGHT).await?;
         tx.commit().await?;
         if !expired.is_empty() {

@@ -100,11 +100,14 @@ async fn change_code(
 ) -> Result<Reissued, NotReissued> {
     let mut tx = app.db.tenant(organizer_id).await?;
     let found = ticket::find(&mut tx, &[organizer_id], ticket_id).await?.ok_or(NotReissued::NoTicket)?;
+    tx.commit().await?;
     let event_id = found.event_id;
-    let event = event::find(&mut tx, organizer_id, event_id).await?.ok_or(NotReissued::NoTicket)?;
+    // Between the transactions: it may need a connection of its own.
     let opened =
         keys::opened(app, organizer_id, Purpose::Ticket, Some(event_id)).await.map_err(StepError::Key)?;
     let (key, _) = opened.active().ok_or_else(|| StepError::Key(anyhow::anyhow!("none is active")))?;
+    let mut tx = app.db.tenant(organizer_id).await?;
+    let event = event::find(&mut tx, organizer_id, event_id).await?.ok_or(NotReissued::NoTicket)?;
     scans::lock_cursor(&mut tx, organizer_id, event_id).await?;
     // As it stands now that nobody can scan it.
     let found = ticket::find(&mut tx, &[organizer_id], ticket_id).await?.ok_or(NotReissued::NoTicket)?;

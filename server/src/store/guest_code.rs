@@ -88,3 +88,19 @@ pub async fn was_right(
     .await?;
     Ok(())
 }
+
+/// Forgets codes that were over before `until`, and the addresses that they went to.
+pub async fn forget(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    until: OffsetDateTime,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "delete from guest_codes where organizer_id = $1 and expires_at < $2",
+        organizer_id,
+        until
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}

@@ -126,16 +126,32 @@ pub async fn block(
     .await
 }
 
-/// Lets a ticket in again that the organizer stopped. `None`: there is none such.
+/// Lets a ticket in again that the organizer stopped. `None`: there is none such, or a refund of it is on its way.
+/// Locks the booking first, as refunds do.
 pub async fn unblock(
     conn: &mut PgConnection,
     organizer_id: Uuid,
     ticket_id: Uuid,
 ) -> Result<Option<ChangedTicket>, sqlx::Error> {
+    // A statement of its own: what another refund has written is seen by the next one.
+    sqlx::query!(
+        "select b.booking_id
+           from tickets t join bookings b on b.organizer_id = t.organizer_id and b.booking_id = t.booking_id
+          where t.organizer_id = $1 and t.ticket_id = $2
+            for no key update of b",
+        organizer_id,
+        ticket_id,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
     sqlx::query_as!(
         ChangedTicket,
         "update tickets set state = 'valid', block_reason = null
           where organizer_id = $1 and ticket_id = $2 and state = 'blocked' and block_reason = 'organizer'
+            and not exists (
+              select from refund_tickets r
+                join transactions f on f.organizer_id = r.organizer_id and f.transaction_id = r.refund_id
+               where r.organizer_id = $1 and r.ticket_id = $2 and f.kind = 'refund' and f.status = 'pending')
          returning ticket_id, type_no, generation, state",
         organizer_id,
         ticket_id,

@@ -61,16 +61,15 @@ pub struct NewImported {
     pub expires_at: OffsetDateTime,
 }
 
-/// Of these tickets, those that cannot be taken in (again): they are there, and their import was not undone.
+/// Of these tickets, those that cannot be taken in (again): they are there, or somebody stopped them by hand before
+/// their import was undone.
 pub async fn taken(
     conn: &mut PgConnection,
     organizer_id: Uuid,
     tickets: &[Uuid],
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
-        "select t.ticket_id from imported_tickets t
-           join imports i on i.organizer_id = t.organizer_id and i.import_id = t.import_id
-          where t.organizer_id = $1 and t.ticket_id = any($2) and i.state <> 'undone'",
+        "select ticket_id from imported_tickets where organizer_id = $1 and ticket_id = any($2) and not undone",
         organizer_id,
         tickets,
     )
@@ -164,6 +163,8 @@ pub async fn take_in(
                  attendee_name = excluded.attendee_name, issued_at = excluded.issued_at,
                  not_before = excluded.not_before, expires_at = excluded.expires_at
            where tickets.state = 'withdrawn' and tickets.event_id = excluded.event_id
+             and exists (select from imported_tickets i
+                          where i.organizer_id = $1 and i.ticket_id = tickets.ticket_id and i.undone)
           returning ticket_id
         )
         select count(*) as "made!" from made
@@ -186,7 +187,7 @@ pub async fn take_in(
            from jsonb_to_recordset($4) as r(ticket_id uuid, barcode_sealed text, email text, reference text)
          on conflict (organizer_id, ticket_id) do update
             set import_id = excluded.import_id, barcode_sealed = excluded.barcode_sealed, email = excluded.email,
-                reference = excluded.reference",
+                reference = excluded.reference, undone = false",
         organizer_id,
         new.event_id,
         new.import_id,
@@ -264,7 +265,8 @@ pub async fn was_scanned(
 }
 
 /// Withdraws what is left of an import and gives the places back. Its booking stays, as one does whose tickets were
-/// withdrawn by hand. `None` if it was undone before.
+/// withdrawn by hand. Tickets that were valid may be taken in again; those that were stopped, not. `None` if it was
+/// undone before.
 pub async fn undo(
     conn: &mut PgConnection,
     organizer_id: Uuid,
@@ -293,10 +295,19 @@ pub async fn undo(
              select quota_id from booking_lines where organizer_id = $1 and booking_id = $2)
            order by q.quota_id
              for no key update of q
-        ), gone as (
-          update tickets set state = 'withdrawn', block_reason = null
+        ), was as materialized (
+          select ticket_id, state from tickets
            where organizer_id = $1 and booking_id = $2 and state in ('valid', 'blocked')
-          returning ticket_id, ticket_type_id, type_no, generation, state
+             for no key update
+        ), gone as (
+          update tickets t set state = 'withdrawn', block_reason = null
+            from was
+           where t.organizer_id = $1 and t.ticket_id = was.ticket_id
+          returning t.ticket_id, t.ticket_type_id, t.type_no, t.generation, t.state, was.state as was
+        ), marked as (
+          update imported_tickets i set undone = true
+            from gone
+           where i.organizer_id = $1 and i.ticket_id = gone.ticket_id and gone.was = 'valid'
         ), back as (
           select l.quota_id, count(*)::integer as n
             from gone join booking_lines l on l.organizer_id = $1 and l.booking_id = $2

@@ -1,7 +1,6 @@
 //! `/organizer/events/{id}/complimentary`: tickets given away; and who waits for what.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -19,7 +18,7 @@ use crate::http::auth::{Acting as _, Caller, Staff, Worker};
 use crate::http::booking_view::{BookingJson, actor, booking_json};
 use crate::http::error::{ApiError, Problem};
 use crate::http::events::{WaitingJson, waiting_json};
-use crate::http::extract::{ApiPath, ApiQuery, parse_json, require_json};
+use crate::http::extract::{ApiBytes, ApiPath, ApiQuery, parse_json, require_json};
 use crate::http::fields::Wrong;
 use crate::http::once::{Answer, Scope, Turn, once};
 use crate::http::page::{Page, PageQuery};
@@ -81,7 +80,7 @@ pub(super) async fn give(
     member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
     headers: HeaderMap,
-    body: Bytes,
+    ApiBytes(body): ApiBytes,
 ) -> Result<Response, ApiError> {
     require_json(&headers)?;
     let request: GiftRequest = parse_json(&body)?;

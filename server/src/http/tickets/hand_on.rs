@@ -95,9 +95,18 @@ pub(super) async fn transfer(
         }
         ticket_of(&app, &who, ticket_id).await?;
         require_code(&app, &who, request.code.as_deref()).await?;
-        allow_mail(&app, client, &email).await?;
         let to = recipient(&app, organizer_id, email, name).await?;
-        let done = hand_on::transfer(&app, organizer_id, ticket_id, &to, actor(&who)).await?;
+        let counted = allow_mail(&app, "ticket_received", client, &to.email).await?;
+        let done = match hand_on::transfer(&app, organizer_id, ticket_id, &to, actor(&who)).await {
+            Ok(done) => done,
+            Err(e) => {
+                // No mail goes out: who would have got it is no nearer to the limit.
+                let mut tx = app.db.platform().await?;
+                counted.take_back(&mut tx, 0).await?;
+                tx.commit().await?;
+                return Err(e.into());
+            }
+        };
         let json = TransferJson {
             ticket_id,
             generation: done.generation,

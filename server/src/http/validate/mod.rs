@@ -156,28 +156,42 @@ async fn validate(
             let decided = online::ask(&mut tx, organizer, &scan).await?;
             tx.commit().await?;
             let answer = to_json(&answer(&scan, &decided, None))?;
-            with_attendee(&app, organizer, answer).await.map(Json)
+            Ok(Json(with_attendee(&app, organizer, answer).await))
         }
         Some(check_in) => {
             let nonce = check_in.nonce.unwrap_or_else(|| Nonce16(app.rng.bytes()));
             let answer = record(&app, &member, &scan, nonce).await?;
-            with_attendee(&app, organizer, answer).await.map(Json)
+            Ok(Json(with_attendee(&app, organizer, answer).await))
         }
     }
 }
 
-/// Adds who comes, once the ticket is proven: names stand in the ticket's row alone, not in the log of scans.
+/// Adds who comes, once the ticket is proven: names stand in the ticket's row alone, not in the log of scans. The
+/// verdict is recorded by now: it is told also if the name cannot be read.
 async fn with_attendee(
     app: &AppState,
     organizer: OrganizerId,
     mut answer: serde_json::Value,
-) -> Result<serde_json::Value, ApiError> {
+) -> serde_json::Value {
     let id = answer["ticket_id"].as_str().and_then(|id| id.parse::<Uuid>().ok());
-    let Some(id) = id.filter(|_| !answer["ticket_type_id"].is_null()) else { return Ok(answer) };
+    let Some(id) = id.filter(|_| !answer["ticket_type_id"].is_null()) else { return answer };
+    match attendee_of(app, organizer, id).await {
+        Ok(Some(note)) => answer["attendee"] = note,
+        Ok(None) => {}
+        Err(e) => tracing::warn!(ticket_id = %id, "the answer to a scan does not say who comes: {e:#}"),
+    }
+    answer
+}
+
+async fn attendee_of(
+    app: &AppState,
+    organizer: OrganizerId,
+    id: Uuid,
+) -> anyhow::Result<Option<serde_json::Value>> {
     let mut tx = app.db.tenant(organizer.0).await?;
     let found = ticket::find(&mut tx, &[organizer.0], id).await?;
     tx.commit().await?;
-    let Some(found) = found else { return Ok(answer) };
+    let Some(found) = found else { return Ok(None) };
     let labels = labels_of(app, std::slice::from_ref(&found)).await?;
     let mut answers = found.answers();
     let notes: Vec<DoorNote> = labels
@@ -185,11 +199,10 @@ async fn with_attendee(
         .filter(|(_, _, at_door)| *at_door)
         .filter_map(|(id, label, _)| Some(DoorNote { label, value: answers.remove(&id)? }))
         .collect();
-    if found.attendee_name.is_some() || !notes.is_empty() {
-        let note = AttendeeNote { name: found.attendee_name, notes };
-        answer["attendee"] = serde_json::to_value(note).map_err(ApiError::internal)?;
+    if found.attendee_name.is_none() && notes.is_empty() {
+        return Ok(None);
     }
-    Ok(answer)
+    Ok(Some(serde_json::to_value(AttendeeNote { name: found.attendee_name, notes })?))
 }
 
 async fn event_of(app: &AppState, organizer: OrganizerId, body: &Validate) -> Result<EventId, ApiError> {
