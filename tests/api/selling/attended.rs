@@ -63,6 +63,15 @@ async fn what_is_asked_is_answered_at_the_purchase_and_seen_at_the_door() -> Res
     );
 
     let mut owner = stage.server.db.owner().await?;
+    // Who cannot be told who comes is told the verdict: it is recorded by then.
+    let lists = format!("/organizer/events/{}/lists", stage.event_id);
+    let lists = stage.server.get_as(&stage.owner, &lists).await?.expect(200)?;
+    sqlx::query("alter table questions rename to out_of_reach").execute(&mut owner).await?;
+    let check_in = json!({ "code": zoe["code"], "check_in": { "list_id": lists["items"][0]["list_id"] } });
+    let verdict = stage.server.post_as(&stage.owner, "/tickets/validate", &check_in).await?.expect(200)?;
+    assert_eq!((&verdict["outcome"], &verdict["attendee"]), (&json!("ok"), &Value::Null));
+    sqlx::query("alter table out_of_reach rename to questions").execute(&mut owner).await?;
+
     let left: i64 =
         sqlx::query_scalar("select count(*) from booking_attendees").fetch_one(&mut owner).await?;
     assert_eq!(left, 0, "it moved to the tickets");

@@ -1,6 +1,7 @@
 //! Tickets that change hands: the old code is dead at once, the old holder sees nothing of the new one.
 
 use anyhow::{Context as _, Result};
+use hvflvspot::jobs::expire;
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::server::{Reply, send};
@@ -152,6 +153,39 @@ async fn five_wrong_codes_end_a_code() -> Result<()> {
     }
     let body = json!({ "email": "friend@example.org", "code": right });
     assert_eq!(transfer(&stage, &booking, &ticket, &body).await?.code(), "wrong_code", "too late");
+
+    // Once it is over for a day, nothing of it is kept.
+    let mut owner = stage.server.db.owner().await?;
+    for (minutes, kept) in [(60, 1), (24 * 60, 0)] {
+        stage.clock.advance(std::time::Duration::from_secs(minutes * 60));
+        expire::run(&stage.server.app).await?;
+        let left: i64 = sqlx::query_scalar("select count(*) from guest_codes").fetch_one(&mut owner).await?;
+        assert_eq!(left, kept, "after {minutes} minutes more");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn tickets_that_cannot_be_handed_on_lock_nobody_out_of_mails() -> Result<()> {
+    // In development thirty times as many.
+    let stage = Stage::open_with(10, 2_500, |config| config.auth.mails_per_hour = 1).await?;
+    let booking = stage.buy(2, Some("tok_always_succeeds")).await?.expect(201)?;
+    let id = |n: usize| text(&booking["tickets"][n], "ticket_id");
+    let to = json!({ "email": "guest@example.org" });
+    let hand_on = async |n: usize| {
+        stage.server.post_as(&stage.owner, &format!("/tickets/{}/transfer", id(n)), &to).await
+    };
+    stage.own(Method::POST, &format!("/organizer/tickets/{}/block", id(0)), json!({})).await?;
+    for _ in 0..31 {
+        assert_eq!(hand_on(0).await?.code(), "ticket_not_valid");
+    }
+    code(&stage, &booking, "guest@example.org").await?;
+    // Those that go through count, and for such mails alone.
+    for _ in 0..15 {
+        hand_on(1).await?.expect(200)?;
+    }
+    assert_eq!(hand_on(1).await?.code(), "too_many_generations");
+    code(&stage, &booking, "guest@example.org").await?;
     Ok(())
 }
 

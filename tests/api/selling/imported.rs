@@ -137,6 +137,22 @@ async fn an_undone_import_gives_its_places_back_and_comes_in_again_from_its_own_
         .expect(200)?;
     assert_eq!(stage.import(THREE, json!({})).await?.expect(200)?["already_imported"], 3);
     assert_eq!(stage.counters().await?, (0, 2));
+
+    // Nor does an undone import bring back what was stopped by hand before.
+    let path = format!("/organizer/tickets/{}/block", text(&rows[1], "ticket_id"));
+    stage.own(Method::POST, &path, json!({})).await?;
+    assert_eq!(stage.undo(&second).await?.expect(200)?["state"], "undone");
+    assert_eq!(stage.counters().await?, (0, 0));
+    stage.clock.advance(std::time::Duration::from_secs(1));
+    let third = stage.import(THREE, json!({})).await?.expect(201)?;
+    assert_eq!((&third["new"], &third["already_imported"]), (&json!(1), &json!(2)));
+    assert_eq!(stage.counters().await?, (0, 1));
+    let mut outcomes = Vec::new();
+    for barcode in ["A B", "=1+2", "4006381333931"] {
+        outcomes.push(text(&stage.scan(barcode, false).await?, "outcome"));
+    }
+    outcomes.sort();
+    assert_eq!(outcomes, ["ok", "revoked", "revoked"]);
     stage.audit().await
 }
 

@@ -175,6 +175,26 @@ async fn a_refund_and_a_scan_race_and_nobody_is_let_in_after_the_money_is_on_its
 }
 
 #[tokio::test]
+async fn a_ticket_stopped_by_hand_stays_so_while_its_refund_is_on_its_way() -> Result<()> {
+    let stage = Stage::open(1).await?;
+    let booking = stage.buy(1, Some("tok_refund_pending")).await?.expect(201)?;
+    let ticket = text(&booking["tickets"][0], "ticket_id");
+    let post = async |what: &str| {
+        let path = format!("/organizer/tickets/{ticket}/{what}");
+        stage.server.post_as(&stage.owner, &path, &json!({})).await
+    };
+    post("block").await?.expect(200)?;
+    let part = json!({ "items": [{ "ticket_id": ticket }] });
+    assert_eq!(states(&stage.refund_part(&booking, part).await?.expect(202)?), ["blocked"]);
+    let refused = post("unblock").await?;
+    assert_eq!((refused.status.as_u16(), refused.code()), (409, "ticket_not_valid"));
+    stage.clock.advance(Duration::from_secs(61));
+    reconcile::run(&stage.server.app).await?;
+    assert_eq!(states(&stage.see(&booking).await?), ["refunded"]);
+    stage.audit().await
+}
+
+#[tokio::test]
 async fn a_refund_that_is_refused_late_gives_the_ticket_back_and_stands_in_the_audit() -> Result<()> {
     let (stage, double) = Stage::stripe(2).await?;
     let booking = stage.buy_by_card(2, "pm_card_pendingRefund").await?.expect(201)?;
