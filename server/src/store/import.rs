@@ -162,7 +162,7 @@ pub async fn take_in(
                  type_no = excluded.type_no, booking_secret_hash = excluded.booking_secret_hash,
                  attendee_name = excluded.attendee_name, issued_at = excluded.issued_at,
                  not_before = excluded.not_before, expires_at = excluded.expires_at
-           where tickets.state = 'withdrawn' and tickets.event_id = excluded.event_id
+           where tickets.state = 'canceled' and tickets.event_id = excluded.event_id
              and exists (select from imported_tickets i
                           where i.organizer_id = $1 and i.ticket_id = tickets.ticket_id and i.undone)
           returning ticket_id
@@ -264,9 +264,8 @@ pub async fn was_scanned(
     .await
 }
 
-/// Withdraws what is left of an import and gives the places back. Its booking stays, as one does whose tickets were
-/// withdrawn by hand. Tickets that were valid may be taken in again; those that were stopped, not. `None` if it was
-/// undone before.
+/// Cancels an import's booking with all of its tickets and gives the places back. Tickets that were valid may be taken
+/// in again; those that were stopped or withdrawn by hand, not. `None` if it was undone before.
 pub async fn undo(
     conn: &mut PgConnection,
     organizer_id: Uuid,
@@ -297,10 +296,14 @@ pub async fn undo(
              for no key update of q
         ), was as materialized (
           select ticket_id, state from tickets
-           where organizer_id = $1 and booking_id = $2 and state in ('valid', 'blocked')
+           where organizer_id = $1 and booking_id = $2 and state in ('valid', 'blocked', 'withdrawn')
              for no key update
+        ), closed as (
+          update bookings set status = 'canceled', closed_at = $3
+           where organizer_id = $1 and booking_id = $2 and status = 'paid'
+          returning booking_id
         ), gone as (
-          update tickets t set state = 'withdrawn', block_reason = null
+          update tickets t set state = 'canceled', block_reason = null
             from was
            where t.organizer_id = $1 and t.ticket_id = was.ticket_id
           returning t.ticket_id, t.ticket_type_id, t.type_no, t.generation, t.state, was.state as was
@@ -312,6 +315,7 @@ pub async fn undo(
           select l.quota_id, count(*)::integer as n
             from gone join booking_lines l on l.organizer_id = $1 and l.booking_id = $2
                                           and l.ticket_type_id = gone.ticket_type_id
+           where gone.was in ('valid', 'blocked')
            group by l.quota_id
         ), given as (
           update quotas q set sold = q.sold - back.n
@@ -320,15 +324,18 @@ pub async fn undo(
           returning back.n
         )
         select gone.ticket_id as "ticket_id!", gone.type_no as "type_no!", gone.generation as "generation!",
-               gone.state as "state!", (select coalesce(sum(n), 0) from given) as "given!"
+               gone.state as "state!", gone.was in ('valid', 'blocked') as "took_place!",
+               (select coalesce(sum(n), 0) from given) as "given!", (select count(*) from closed) as "closed!"
           from gone
         "#,
         organizer_id,
         import.booking_id,
+        now,
     )
     .fetch_all(conn)
     .await?;
-    if rows.first().is_some_and(|r| usize::try_from(r.given) != Ok(rows.len())) {
+    let places = rows.iter().filter(|r| r.took_place).count();
+    if rows.first().is_some_and(|r| usize::try_from(r.given) != Ok(places) || r.closed != 1) {
         return Err(sqlx::Error::Protocol("an undone import gave back other places than it had".to_owned()));
     }
     Ok(Some(

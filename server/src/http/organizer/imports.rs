@@ -339,7 +339,7 @@ async fn changed_at_gates(
     Ok(())
 }
 
-/// Takes an import back, as long as none of its tickets was scanned: they are withdrawn, and their places free.
+/// Takes an import back, as long as none of its tickets was scanned: they are canceled, and their places free.
 #[utoipa::path(
     post, path = "/organizer/events/{event_id}/imports/{import_id}/undo", operation_id = "undo_import", tag = "organizer",
     params(("event_id" = Uuid, Path), ("import_id" = Uuid, Path)), security(("bearer" = [])),
