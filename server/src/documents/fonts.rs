@@ -274,9 +274,17 @@ mod tests {
     #[test]
     fn arabic_is_joined_and_runs_from_the_right() {
         let fonts = fonts();
-        let joined = fonts.line("محمد", Weight::Regular);
-        let apart: f32 = "محمد".chars().map(|c| fonts.line(&c.to_string(), Weight::Regular).width).sum();
-        assert!((joined.width - apart).abs() > 0.1, "joined forms have other widths");
+        let drawn = |text: &str| -> Vec<(u32, usize)> {
+            use krilla::text::Glyph as _;
+            let line = fonts.line(text, Weight::Regular);
+            let glyphs = line.runs.iter().flat_map(|run| &run.glyphs);
+            glyphs.map(|glyph| (glyph.glyph_id().to_u32(), glyph.text_range().start)).collect()
+        };
+        let joined = drawn("محمد");
+        let apart: Vec<u32> = "محمد".chars().flat_map(|c| drawn(&c.to_string())).map(|(id, _)| id).collect();
+        assert!(joined.iter().any(|(id, _)| !apart.contains(id)), "joined forms are other glyphs");
+        let from_left: Vec<usize> = joined.iter().map(|(_, at)| *at).collect();
+        assert!(from_left.is_sorted_by(|a, b| a >= b), "the last letter stands leftmost: {from_left:?}");
         let mixed = fonts.line("Tor יעל 7", Weight::Regular);
         assert_eq!(mixed.runs.first().map(|r| r.text.trim()), Some("Tor"));
     }
