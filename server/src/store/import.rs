@@ -103,7 +103,6 @@ pub async fn take_in(
           update quotas q set sold = q.sold + need.n::integer
             from need, verdict
            where q.organizer_id = $1 and q.quota_id = need.quota_id and verdict.fits
-             and quota_fits(q.held, q.sold, need.n, q.capacity)
           returning q.quota_id
         ), booked as (
           insert into bookings (organizer_id, booking_id, event_id, booking_secret_hash, status, currency, price_minor,

@@ -72,7 +72,9 @@ pub enum Held {
 }
 
 /// Holds capacity for all of `holds` or for none, in one statement: the quota rows are locked in the
-/// order of their ids, guarded, raised, and the bookings, lines and payment attempts written.
+/// order of their ids, guarded, raised, and the bookings, lines and payment attempts written. The guard stands where
+/// the rows are locked, and so are the newest: at the update it would be asked of the rows as they were when the
+/// statement began, and turn away who waited for room that was given back meanwhile.
 /// All are of one event at `version`.
 pub async fn hold(
     conn: &mut PgConnection,
@@ -111,7 +113,6 @@ pub async fn hold(
             from need, verdict
            where q.organizer_id = $1 and q.quota_id = need.quota_id
              and verdict.current and verdict.fits
-             and quota_fits(q.held, q.sold, need.n, q.capacity)
           returning q.quota_id
         ), booked as (
           insert into bookings (organizer_id, booking_id, event_id, user_id, booking_secret_hash, email, status,
@@ -237,7 +238,6 @@ pub async fn reacquire(
           update quotas q set held = q.held + need.n::integer
             from need, verdict
            where q.organizer_id = $1 and q.quota_id = need.quota_id and verdict.fits
-             and quota_fits(q.held, q.sold, need.n, q.capacity)
           returning q.quota_id
         ), reopened as (
           update bookings b set status = 'held', closed_at = null, payment_until = $3
