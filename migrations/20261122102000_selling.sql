@@ -46,6 +46,11 @@ create table booking_lines (
   unit_price_minor bigint not null, -- net of tax, of one ticket
   unit_fee_minor bigint not null,
   unit_tax_minor bigint not null,
+  -- As they were at the sale, for its receipt: a type may be renamed, and taxed and priced otherwise, later.
+  name text not null,
+  tax_rate_bp integer not null check (tax_rate_bp between 0 and 10000),
+  list_price_minor bigint not null, -- net of tax, of one ticket without its promo code
+  list_fee_minor bigint not null,
   primary key (organizer_id, booking_id, line),
   foreign key (organizer_id, booking_id) references bookings (organizer_id, booking_id),
   foreign key (organizer_id, ticket_type_id) references ticket_types (organizer_id, ticket_type_id)

@@ -27,7 +27,18 @@ pub struct ReceiptLine {
     pub unit_price_minor: i64,
     pub unit_fee_minor: i64,
     pub unit_tax_minor: i64,
+    /// As it was at the sale.
     pub rate_bp: i64,
+    /// Net of tax, of one without the promo code.
+    pub list_price_minor: i64,
+    pub list_fee_minor: i64,
+}
+
+impl ReceiptLine {
+    /// Net of tax, off one.
+    fn discount_minor(&self) -> i64 {
+        self.list_price_minor + self.list_fee_minor - self.unit_price_minor - self.unit_fee_minor
+    }
 }
 
 /// Money that moved.
@@ -50,6 +61,8 @@ pub struct Receipt {
     pub event_at: Moment,
     pub booking: String,
     pub currency: String,
+    /// By which some lines cost less than their list price.
+    pub promo_code: Option<String>,
     pub lines: Vec<ReceiptLine>,
     pub movements: Vec<Movement>,
 }
@@ -198,19 +211,21 @@ fn rows(receipt: &Receipt) -> Vec<Row> {
     };
     let none = String::new;
     let mut rows = vec![Row::Heading(["What", "Quantity", "Net, each", "Net"])];
+    let discount = match &receipt.promo_code {
+        Some(code) => format!("discount (code {code})"),
+        None => "discount".to_owned(),
+    };
     for line in &receipt.lines {
-        let net = line.quantity * line.unit_price_minor;
-        let quantity = line.quantity.to_string();
-        rows.push(cells(
-            line.name.clone(),
-            quantity.clone(),
-            money(line.unit_price_minor),
-            money(net),
-            PLAIN,
-        ));
-        if line.unit_fee_minor != 0 {
-            let sum = money(line.quantity * line.unit_fee_minor);
-            rows.push(cells(format!("{}: fee", line.name), quantity, money(line.unit_fee_minor), sum, PLAIN));
+        let mut each = |what: String, unit: i64| {
+            let (quantity, sum) = (line.quantity.to_string(), line.quantity * unit);
+            rows.push(cells(what, quantity, money(unit), money(sum), PLAIN));
+        };
+        each(line.name.clone(), line.list_price_minor);
+        if line.list_fee_minor != 0 {
+            each(format!("{}: fee", line.name), line.list_fee_minor);
+        }
+        if line.discount_minor() != 0 {
+            each(format!("{}: {discount}", line.name), -line.discount_minor());
         }
     }
     rows.push(Row::Rule);
@@ -248,6 +263,8 @@ mod tests {
             unit_fee_minor: fee,
             unit_tax_minor: tax,
             rate_bp,
+            list_price_minor: price,
+            list_fee_minor: fee,
         };
         Receipt {
             number: "2026-000017".into(),
@@ -264,6 +281,7 @@ mod tests {
             event_at: at(datetime!(2026-12-01 18:30 UTC)),
             booking: "0192f0c1-0000-7000-8000-000000000001".into(),
             currency: currency.into(),
+            promo_code: None,
             lines: vec![
                 line("Standing", 2, 2_336, 140, 174, 700),
                 line("Book", 1, 1_000, 0, 200, 2_000),
@@ -297,6 +315,23 @@ mod tests {
             ]
         );
         assert_eq!((receipt.total_minor(), receipt.balance_minor()), (8_747, 7_547));
+    }
+
+    #[test]
+    fn a_discount_stands_on_a_line_of_its_own_under_the_list_price() {
+        let mut of = sample("EUR");
+        of.promo_code = Some("SOMMER".into());
+        of.lines[0].list_price_minor = 4_672;
+        let written: Vec<[String; 4]> = rows(&of)
+            .into_iter()
+            .filter_map(|row| if let Row::Cells(cells, _) = row { Some(cells) } else { None })
+            .collect();
+        let line = |n: usize| written[n].each_ref().map(String::as_str);
+        assert_eq!(line(0), ["Standing", "2", "EUR 46.72", "EUR 93.44"]);
+        assert_eq!(line(1), ["Standing: fee", "2", "EUR 1.40", "EUR 2.80"]);
+        assert_eq!(line(2), ["Standing: discount (code SOMMER)", "2", "EUR -23.36", "EUR -46.72"]);
+        assert_eq!(line(3)[0], "Book", "no discount, no line");
+        assert_eq!(of.total_minor(), 8_747, "what was paid is what it was");
     }
 
     #[test]

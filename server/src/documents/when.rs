@@ -27,6 +27,11 @@ impl Moment {
         format!("{}, {}, {}", self.local.weekday(), self.date(), self.clock())
     }
 
+    /// `2026`
+    pub fn year(&self) -> i32 {
+        self.local.year()
+    }
+
     /// `27 November 2026`
     pub fn date(&self) -> String {
         let day = self.local.date();

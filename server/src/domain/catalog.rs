@@ -120,8 +120,13 @@ pub struct QuotedLine {
     pub quota_id: QuotaId,
     pub quantity: u32,
     pub unit: UnitPrice,
+    /// What one costs without a code.
+    pub list: UnitPrice,
     /// How much less one costs than without a code.
     pub unit_discount_minor: i64,
+    /// The type's, as they are now.
+    pub name: String,
+    pub tax_rate_bp: u16,
     pub window: Window,
 }
 
@@ -275,7 +280,10 @@ impl SaleEvent {
             quota_id: of.quota_id,
             quantity,
             unit,
+            list,
             unit_discount_minor: list.total_minor()?.checked_sub(unit.total_minor()?)?,
+            name: of.name.clone(),
+            tax_rate_bp: of.tax.rate_bp,
             window: of.window,
         })
     }
@@ -301,7 +309,10 @@ impl SaleEvent {
             quota_id: of.quota_id,
             quantity: wish.quantity,
             unit: UnitPrice::default(),
+            list: UnitPrice::default(),
             unit_discount_minor: 0,
+            name: of.name.clone(),
+            tax_rate_bp: of.tax.rate_bp,
             window: of.window,
         };
         Ok(Quote {

@@ -123,6 +123,8 @@ pub struct TicketJson {
     pub answers: Vec<AnswerJson>,
     /// It was handed on to somebody else.
     pub transferred: bool,
+    /// The ticket that it goes on as, if fifteen new codes of it were used up.
+    pub replaced_by: Option<Uuid>,
     /// The text of the QR code. Null unless the ticket is valid, and of tickets that others sold.
     pub code: Option<String>,
     /// Where the code comes as a picture.
@@ -367,6 +369,7 @@ fn ticket_json(ticket: &Ticket, ticket_type: String, code: Option<String>) -> Ti
         attendee_name: ticket.attendee_name.clone(),
         answers: Vec::new(),
         transferred: ticket.transferred_at.is_some(),
+        replaced_by: ticket.replaced_by,
         code,
         qr_svg: format!("/tickets/{}/qr.svg", ticket.ticket_id),
         qr_png: format!("/tickets/{}/qr.png", ticket.ticket_id),

@@ -15,7 +15,7 @@ use super::auth::{Caller, Guest};
 use super::edge::Client;
 use super::error::{ApiError, Problem};
 use crate::app::{App, AppState};
-use crate::auth::limit::{Counted, Limit, Whom};
+use crate::auth::limit::{Counted, Daily, Limit, Whom};
 use crate::auth::one_time::{OneTime, code_hash, is_code};
 use crate::jobs::outbox::seal;
 use crate::store::guest_code::{self, NewCode};
@@ -42,7 +42,7 @@ struct CodeSent {
 /// Mails a code to the holder of the secret: guests need it to hand on, reissue and change tickets.
 ///
 /// Six digits, good for fifteen minutes and five wrong tries, for whatever the secret opens. The next code takes the
-/// place of the last one. Accounts need none.
+/// place of the last one. Within 24 hours an address gets as many as `auth.mail_codes_per_day` says. Accounts need none.
 #[utoipa::path(
     post, path = "/bookings/code", operation_id = "send_guest_code", tag = "bookings", security(("booking_secret" = [])),
     responses(
@@ -50,7 +50,7 @@ struct CodeSent {
         (status = 403, description = "`not_a_guest`: an account needs no code", body = Problem),
         (status = 404, description = "`not_found`: the secret opens nothing", body = Problem),
         (status = 409, description = "`no_address`: nobody knows where to send it", body = Problem),
-        (status = 429, description = "`too_many_requests`", body = Problem),
+        (status = 429, description = "`rate_limited`, with Retry-After", body = Problem),
     ),
 )]
 async fn send(
@@ -68,6 +68,7 @@ async fn send(
     let address =
         address.ok_or_else(|| ApiError::conflict("no_address", "this booking has no e-mail address"))?;
     allow_mail(&app, "ticket_code", client, &address).await?;
+    allow_code(&app, &address).await?;
     let (id, now) = (app.rng.uuid(&*app.clock), app.clock.now());
     let secret = OneTime::new(&app.rng);
     let expires_at = now + TTL;
@@ -93,6 +94,16 @@ async fn send(
     outbox::enqueue(&mut tx, &mail, now).await?;
     tx.commit().await?;
     Ok((StatusCode::ACCEPTED, Json(CodeSent { sent_to: masked(&address), expires_at })))
+}
+
+/// Counts a code against those that an address may get within 24 hours: each of them can be guessed at five times.
+async fn allow_code(app: &App, address: &str) -> Result<(), ApiError> {
+    let more = if app.config.dev { 30 } else { 1 };
+    let max = app.config.auth.mail_codes_per_day.saturating_mul(more);
+    let mut tx = app.db.platform().await?;
+    Daily { name: "ticket_code", max }.attempt(&mut tx, &*app.clock, address).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// 404 unless the secret opens a booking or a ticket.

@@ -92,6 +92,21 @@ where
     app.selling.tasks.spawn(work).await.map_err(ApiError::internal)?
 }
 
+/// Whether the caller has used the request's key on this route before.
+pub async fn was_begun(
+    app: &AppState,
+    caller: &Caller,
+    headers: &HeaderMap,
+    organizer_id: Uuid,
+    route: &str,
+) -> Result<bool, ApiError> {
+    let Some(text) = key_text(headers, caller)? else { return Ok(false) };
+    let mut tx = app.db.tenant(organizer_id).await?;
+    let known = idempotency::is_known(&mut tx, organizer_id, &scope_hash(caller, route, &text)).await?;
+    tx.commit().await?;
+    Ok(known)
+}
+
 /// As [`once`], for a purchase: the hold claims the key, in one transaction. `run` is told to have it claimed as long
 /// as nobody did, and is run again if the key turns out to have been begun before.
 pub async fn once_ahead<F, R>(

@@ -66,11 +66,14 @@ async fn show(
 
 async fn read(app: &AppState, booking: &Booking) -> Result<Receipt, ApiError> {
     let (organizer_id, booking_id) = (booking.organizer_id, booking.booking_id);
-    let numbered = numbered(app, booking).await?;
     let mut tx = app.db.tenant(organizer_id).await?;
     let event = event::find(&mut tx, organizer_id, booking.event_id).await?;
     let event = event.ok_or_else(|| ApiError::not_found("booking"))?;
+    tx.commit().await?;
+    let numbered = numbered(app, booking, &event.time_zone).await?;
+    let mut tx = app.db.tenant(organizer_id).await?;
     let lines = receipt::lines(&mut tx, organizer_id, booking_id).await?;
+    let promo_code = receipt::promo_code(&mut tx, organizer_id, booking_id).await?;
     let movements = transaction::of_booking(&mut tx, organizer_id, booking_id).await?;
     tx.commit().await?;
     let moment = |at| Moment::new(at, &event.time_zone);
@@ -94,13 +97,14 @@ async fn read(app: &AppState, booking: &Booking) -> Result<Receipt, ApiError> {
         event_at: moment(event.starts_at),
         booking: booking_id.to_string(),
         currency: booking.currency.clone(),
+        promo_code,
         lines: lines.into_iter().map(line).collect(),
         movements: done.collect(),
     })
 }
 
-/// The receipt's number; the next one if it has none yet.
-async fn numbered(app: &AppState, booking: &Booking) -> Result<Numbered, ApiError> {
+/// The receipt's number; the next one if it has none yet, of the year that its date says: where the event is.
+async fn numbered(app: &AppState, booking: &Booking, zone: &str) -> Result<Numbered, ApiError> {
     let (organizer_id, booking_id) = (booking.organizer_id, booking.booking_id);
     loop {
         let mut tx = app.db.tenant(organizer_id).await?;
@@ -108,7 +112,9 @@ async fn numbered(app: &AppState, booking: &Booking) -> Result<Numbered, ApiErro
             return Ok(numbered);
         }
         let issuer = issuer(&mut tx, organizer_id).await?;
-        match receipt::number(&mut tx, organizer_id, booking_id, &issuer, app.clock.now()).await {
+        let now = app.clock.now();
+        let stamp = (Moment::new(now, zone).year(), now);
+        match receipt::number(&mut tx, organizer_id, booking_id, &issuer, stamp).await {
             Ok(numbered) => {
                 tx.commit().await?;
                 return Ok(numbered);
@@ -132,30 +138,23 @@ async fn issuer(tx: &mut Tx, organizer_id: Uuid) -> Result<Issuer, ApiError> {
 }
 
 fn line(of: Line) -> ReceiptLine {
-    let net = of.unit_price_minor + of.unit_fee_minor;
     ReceiptLine {
-        rate_bp: rate(net, of.unit_tax_minor, of.tax_rate_bp.into()),
+        rate_bp: of.tax_rate_bp.into(),
         name: of.name,
         quantity: of.quantity.into(),
         unit_price_minor: of.unit_price_minor,
         unit_fee_minor: of.unit_fee_minor,
         unit_tax_minor: of.unit_tax_minor,
+        list_price_minor: of.list_price_minor,
+        list_fee_minor: of.list_fee_minor,
     }
-}
-
-/// The rate by which a tax came to be: the type's of today, unless that gives another amount; then what it comes to.
-fn rate(net_minor: i64, tax_minor: i64, today_bp: i64) -> i64 {
-    let (net, tax) = (i128::from(net_minor), i128::from(tax_minor));
-    // Price and fee are rounded each by itself.
-    if (net * i128::from(today_bp) - tax * 10_000).abs() <= 10_000 || net == 0 {
-        return today_bp;
-    }
-    i64::try_from((tax * 10_000 + net / 2) / net).unwrap_or(today_bp)
 }
 
 /// The double-entry ledger of an event as CSV: every line that was ever booked, oldest first.
 ///
-/// The lines of an entry sum to zero, as do those of a booking whose money all went back.
+/// The lines of an entry sum to zero, as do those of a booking whose money all went back. A line of tax names the rates
+/// in its booking as they were at the sale, in hundredths of a percent. Discounts are deducted from sales before they are
+/// booked: `GET /organizer/events/{id}/ledger` says how much they were.
 #[utoipa::path(
     get, path = "/organizer/events/{event_id}/ledger.csv", operation_id = "export_ledger", tag = "organizer",
     params(("event_id" = Uuid, Path)), security(("bearer" = [])),
@@ -180,6 +179,7 @@ async fn ledger(
         "amount",
         "amount_minor",
         "currency",
+        "tax_rates_bp",
     ];
     let cells = rows.into_iter().map(|row| {
         vec![
@@ -192,6 +192,7 @@ async fn ledger(
             Cell::Plain(plain(row.amount_minor, &row.currency)),
             Cell::Plain(row.amount_minor.to_string()),
             Cell::from(row.currency),
+            Cell::Plain(row.tax_rates_bp.unwrap_or_default()),
         ]
     });
     Ok(csv_file(table(&heading, cells), "ledger.csv"))
@@ -205,18 +206,4 @@ pub(super) fn csv_file(text: String, name: &str) -> Response {
         (header::CACHE_CONTROL, "private, no-store".to_owned()),
     ];
     (headers, text).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_rate_is_the_one_by_which_the_tax_came_to_be() {
-        // 25.00 + 1.50 with 7 % in it.
-        assert_eq!(rate(2_336 + 140, 164 + 10, 700), 700);
-        assert_eq!(rate(2_336 + 140, 164 + 10, 2_000), 703, "changed since: what it comes to");
-        assert_eq!(rate(10_000, 2_000, 2_000), 2_000);
-        assert_eq!(rate(0, 0, 700), 700);
-    }
 }

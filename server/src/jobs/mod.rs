@@ -7,7 +7,7 @@ pub mod cancel_events;
 pub mod expire;
 pub mod outbox;
 pub mod reconcile;
-mod sweep;
+pub mod sweep;
 pub mod waiting;
 
 use std::future::Future;

@@ -1,6 +1,9 @@
 //! A ticket's code made new, for the same holder or for another. The old code dies at once: the row of the new
 //! generation stands in the next manifest, and the server knows it when the transaction ends.
 //!
+//! After fifteen new codes of an id there is no room for another in the code: the ticket goes on under a new id, and the
+//! old one is withdrawn.
+//!
 //! The event's scan cursor is locked first, so that a scan is before the change or after it, never beside it.
 
 use serde_json::{Value, json};
@@ -12,15 +15,17 @@ use uuid::Uuid;
 
 use super::{Actor, StepError, keys};
 use crate::app::App;
+use crate::domain::catalog::type_window;
 use crate::domain::keys::Purpose;
+use crate::domain::ticket::Window;
 use crate::gates::record;
 use crate::jobs::outbox::seal;
 use crate::store::audit::{self, Act};
 use crate::store::event::{self, Event};
-use crate::store::hand_on::{self as rows, NewHolder, Reissued};
+use crate::store::hand_on::{self as rows, NewCode, NewHolder, Reissued};
 use crate::store::outbox::{self, NewMail};
 use crate::store::ticket::{self, Ticket, manifest_rows};
-use crate::store::{Tx, change, manifests, scans};
+use crate::store::{Tx, change, manifests, scans, ticket_type};
 
 /// Who gets a ticket.
 #[derive(Debug, Clone)]
@@ -50,8 +55,6 @@ pub enum NotReissued {
     Over,
     #[error("the event was canceled")]
     Canceled,
-    #[error("a ticket gets at most {MAX_GENERATION} new codes, and this one had them")]
-    Generations,
     #[error("the ticket changed at the same time")]
     Changed,
     #[error(transparent)]
@@ -64,7 +67,7 @@ impl From<sqlx::Error> for NotReissued {
     }
 }
 
-/// Gives a ticket a new code for its holder.
+/// Gives a ticket a new code for its holder; after fifteen of them also a new id, unless it has let somebody in.
 ///
 /// # Errors
 /// [`NotReissued`]; the old code is good then.
@@ -112,26 +115,36 @@ async fn change_code(
     // As it stands now that nobody can scan it.
     let found = ticket::find(&mut tx, &[organizer_id], ticket_id).await?.ok_or(NotReissued::NoTicket)?;
     let now = app.clock.now();
-    may_change(&found, &event, now)?;
-    if to.is_some() && was_admitted(&mut tx, &found).await? {
+    // As type and event are now: the event may have been postponed since the last code.
+    let window = window_now(&mut tx, &found, &event).await?;
+    may_change(&found, &event, &window, now)?;
+    let last = found.generation >= i16::from(MAX_GENERATION);
+    // Who has come in must not come in again under another id.
+    if (to.is_some() || last) && was_admitted(&mut tx, &found, last).await? {
         return Err(NotReissued::Admitted);
     }
     let old_address = rows::address(&mut tx, organizer_id, ticket_id).await?;
-    let done = match to {
-        None => rows::reissue(&mut tx, organizer_id, ticket_id, found.generation, &key.kid.0).await?,
-        Some(to) => {
-            let holder = NewHolder {
-                user_id: to.user_id,
-                secret_hash: &to.secret_hash,
-                email: &to.email,
-                name: to.name.as_deref(),
-            };
-            let (generation, kid) = (found.generation, key.kid.0);
-            rows::transfer(&mut tx, organizer_id, ticket_id, generation, &kid, &holder, now).await?
+    let holder = to.map(|to| NewHolder {
+        user_id: to.user_id,
+        secret_hash: &to.secret_hash,
+        email: &to.email,
+        name: to.name.as_deref(),
+    });
+    let code = NewCode { kid: &key.kid.0, window };
+    let generation = found.generation;
+    let done = match &holder {
+        holder if last => {
+            let ids = (ticket_id, app.rng.uuid(&*app.clock));
+            rows::replace(&mut tx, organizer_id, ids, &code, holder.as_ref(), now).await?
+        }
+        None => rows::reissue(&mut tx, organizer_id, ticket_id, generation, &code).await?,
+        Some(holder) => {
+            rows::transfer(&mut tx, organizer_id, ticket_id, generation, &code, holder, now).await?
         }
     };
     let done = done.ok_or(NotReissued::Changed)?;
-    let mails = Mails { app, found: &found, event: &event, now };
+    let mails =
+        Mails { app, ticket_id: done.ticket_id, organizer_id, event: &event, until: window.expires_at, now };
     match to {
         None => mails.to_old(&mut tx, old_address, "ticket.reissued", json!({})).await?,
         Some(to) => {
@@ -140,10 +153,17 @@ async fn change_code(
         }
     }
     let action = if to.is_some() { "ticket.transferred" } else { "ticket.reissued" };
-    audit_it(app, &mut tx, organizer_id, ticket_id, action, json!({ "generation": done.generation }), &actor)
-        .await?;
+    let mut changed = vec![done.changed()];
+    let mut detail = json!({ "generation": done.generation });
+    if last {
+        changed.push(rows::withdrawn(ticket_id, found.type_no));
+        detail["replaced_by"] = json!(done.ticket_id);
+        let of_new = json!({ "replaces": ticket_id });
+        audit_it(app, &mut tx, organizer_id, done.ticket_id, "ticket.replaces", of_new, &actor).await?;
+    }
+    audit_it(app, &mut tx, organizer_id, ticket_id, action, detail, &actor).await?;
     // The last statement: see `change`.
-    let changed = manifest_rows(&[done.changed()]);
+    let changed = manifest_rows(&changed);
     change::record(&mut tx, organizer_id, event_id, &changed, Some(done.issued_at))
         .await
         .map_err(StepError::from)?;
@@ -152,7 +172,20 @@ async fn change_code(
     Ok(done)
 }
 
-fn may_change(ticket: &Ticket, event: &Event, now: OffsetDateTime) -> Result<(), NotReissued> {
+/// When a ticket of this type lets in, by what its organizer says now.
+async fn window_now(tx: &mut Tx, of: &Ticket, event: &Event) -> Result<Window, NotReissued> {
+    let types = ticket_type::of_event(tx, of.organizer_id, of.event_id).await?;
+    let found = types.iter().find(|t| t.ticket_type_id == of.ticket_type_id).ok_or(NotReissued::NoTicket)?;
+    let validity = (found.valid_from, found.valid_until, found.grace_secs);
+    Ok(type_window((event.starts_at, event.ends_at), validity))
+}
+
+fn may_change(
+    ticket: &Ticket,
+    event: &Event,
+    window: &Window,
+    now: OffsetDateTime,
+) -> Result<(), NotReissued> {
     if is_foreign(&TicketId(ticket.ticket_id)) {
         return Err(NotReissued::Imported);
     }
@@ -162,22 +195,20 @@ fn may_change(ticket: &Ticket, event: &Event, now: OffsetDateTime) -> Result<(),
     if event.status == "canceled" {
         return Err(NotReissued::Canceled);
     }
-    if now >= ticket.expires_at {
+    if now >= window.expires_at {
         return Err(NotReissued::Over);
-    }
-    if u8::try_from(ticket.generation).is_ok_and(|generation| generation >= MAX_GENERATION) {
-        return Err(NotReissued::Generations);
     }
     Ok(())
 }
 
-/// Whether the attendance list has an admission of the ticket; under the lock of the event's scan cursor.
-async fn was_admitted(tx: &mut Tx, ticket: &Ticket) -> Result<bool, sqlx::Error> {
+/// Whether the attendance list, or `any` list, has an admission of the ticket; under the lock of the event's scan
+/// cursor.
+async fn was_admitted(tx: &mut Tx, ticket: &Ticket, any: bool) -> Result<bool, sqlx::Error> {
     let (organizer, event) = (OrganizerId(ticket.organizer_id), EventId(ticket.event_id));
     let lists = manifests::lists(tx, organizer.0, event.0, false).await?;
-    let Some(list) = lists.iter().find(|l| l.attendance) else { return Ok(false) };
     let cut_offs = record::cut_offs(&manifests::revoked_devices(tx, organizer.0).await?);
-    let pairs = [(list.id, TicketId(ticket.ticket_id))];
+    let asked = lists.iter().filter(|list| any || list.attendance);
+    let pairs: Vec<_> = asked.map(|list| (list.id, TicketId(ticket.ticket_id))).collect();
     let histories = record::histories(tx, organizer, event, &pairs, &cut_offs).await?;
     Ok(histories.iter().any(|(_, history)| history.first_admission().is_some()))
 }
@@ -207,17 +238,20 @@ pub async fn audit_it(
 
 struct Mails<'a> {
     app: &'a App,
-    found: &'a Ticket,
+    ticket_id: Uuid,
+    organizer_id: Uuid,
     event: &'a Event,
+    /// No mail of it makes sense after that.
+    until: OffsetDateTime,
     now: OffsetDateTime,
 }
 
 impl Mails<'_> {
     async fn to_new(&self, tx: &mut Tx, to: &Recipient) -> Result<(), sqlx::Error> {
         let id = self.app.rng.uuid(&*self.app.clock);
-        let origin = self.app.config.origin();
+        let origin = self.app.config.link_origin();
         // Programs that look at links in passing see no fragment.
-        let link = format!("{origin}/web/tickets/{}#secret={}", self.found.ticket_id, to.secret);
+        let link = format!("{origin}/web/tickets/{}#secret={}", self.ticket_id, to.secret);
         let sealed = seal(self.app, id, &json!({ "link": link }));
         self.enqueue(tx, id, "ticket.received", &to.email, json!({}), Some(&sealed)).await
     }
@@ -250,11 +284,11 @@ impl Mails<'_> {
             id,
             kind,
             recipient,
-            organizer_id: Some(self.found.organizer_id),
+            organizer_id: Some(self.organizer_id),
             language: "en",
             facts: &facts,
             sealed_facts,
-            expires_at: Some(self.found.expires_at),
+            expires_at: Some(self.until),
         };
         outbox::enqueue(tx, &mail, self.now).await
     }

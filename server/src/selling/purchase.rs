@@ -285,6 +285,10 @@ pub(super) fn new_lines(booking_id: Uuid, quote: &Quote) -> Vec<NewLine> {
         unit_price_minor: l.unit.price_minor,
         unit_fee_minor: l.unit.fee_minor,
         unit_tax_minor: l.unit.tax_minor,
+        name: l.name.clone(),
+        tax_rate_bp: l.tax_rate_bp.into(),
+        list_price_minor: l.list.price_minor,
+        list_fee_minor: l.list.fee_minor,
     };
     (0..).zip(&quote.lines).map(line).collect()
 }
@@ -440,6 +444,10 @@ mod tests {
             unit_price_minor: 0,
             unit_fee_minor: 0,
             unit_tax_minor: 0,
+            name: String::new(),
+            tax_rate_bp: 0,
+            list_price_minor: 0,
+            list_fee_minor: 0,
         };
         NewHold {
             booking_id,

@@ -6,6 +6,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::ticket::ChangedTicket;
+use crate::domain::ticket::Window;
+use shared::ticket::MAX_GENERATION;
 
 /// Whose a ticket is from now on.
 #[derive(Debug, Clone)]
@@ -41,23 +43,34 @@ impl Reissued {
     }
 }
 
+/// What a new code will say beside its time.
+#[derive(Debug, Clone, Copy)]
+pub struct NewCode<'a> {
+    pub kid: &'a [u8; 4],
+    /// Of the type and event as they are now.
+    pub window: Window,
+}
+
 /// Raises the generation of a valid ticket that still has `generation`. `None`: it changed meanwhile.
 pub async fn reissue(
     conn: &mut PgConnection,
     organizer_id: Uuid,
     ticket_id: Uuid,
     generation: i16,
-    kid: &[u8; 4],
+    code: &NewCode<'_>,
 ) -> Result<Option<Reissued>, sqlx::Error> {
     sqlx::query_as!(
         Reissued,
-        "update tickets set generation = generation + 1, kid = $4, issued_at = date_trunc('second', db_clock())
+        "update tickets set generation = generation + 1, kid = $4, issued_at = date_trunc('second', db_clock()),
+                not_before = $5, expires_at = $6
           where organizer_id = $1 and ticket_id = $2 and generation = $3 and generation < 15 and state = 'valid'
          returning ticket_id, type_no, generation, state, issued_at",
         organizer_id,
         ticket_id,
         generation,
-        &kid[..],
+        &code.kid[..],
+        code.window.not_before,
+        code.window.expires_at,
     )
     .fetch_optional(conn)
     .await
@@ -69,29 +82,45 @@ pub async fn transfer(
     organizer_id: Uuid,
     ticket_id: Uuid,
     generation: i16,
-    kid: &[u8; 4],
+    code: &NewCode<'_>,
     to: &NewHolder<'_>,
     now: OffsetDateTime,
 ) -> Result<Option<Reissued>, sqlx::Error> {
     let done = sqlx::query_as!(
         Reissued,
         "update tickets set generation = generation + 1, kid = $4, issued_at = date_trunc('second', db_clock()),
-                user_id = $5, booking_secret_hash = $6, holder_email = $7, attendee_name = $8, answers = '{}', transferred_at = $9
+                user_id = $5, booking_secret_hash = $6, holder_email = $7, attendee_name = $8, answers = '{}', transferred_at = $9,
+                not_before = $10, expires_at = $11
           where organizer_id = $1 and ticket_id = $2 and generation = $3 and generation < 15 and state = 'valid'
          returning ticket_id, type_no, generation, state, issued_at",
         organizer_id,
         ticket_id,
         generation,
-        &kid[..],
+        &code.kid[..],
         to.user_id,
         &to.secret_hash[..],
         to.email,
         to.name,
         now,
+        code.window.not_before,
+        code.window.expires_at,
     )
     .fetch_optional(&mut *conn)
     .await?;
-    if let (Some(_), Some(user_id)) = (&done, to.user_id) {
+    if done.is_some() {
+        note_for_user(conn, organizer_id, ticket_id, to.user_id, now).await?;
+    }
+    Ok(done)
+}
+
+async fn note_for_user(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    ticket_id: Uuid,
+    user_id: Option<Uuid>,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    if let Some(user_id) = user_id {
         // So that the account finds the organizer; the booking itself stays closed to it.
         sqlx::query!(
             "insert into user_bookings (user_id, organizer_id, booking_id, created_at)
@@ -105,7 +134,67 @@ pub async fn transfer(
         .execute(conn)
         .await?;
     }
+    Ok(())
+}
+
+/// Goes on under a new id: the ticket, valid and of the last generation there is, is withdrawn, and `new_id` is what it
+/// was, with its first code; of `to` if that is somebody. The place that it takes is the same. `None`: it changed
+/// meanwhile. The withdrawn one follows [`Reissued::changed`] into the manifest: [`withdrawn`].
+pub async fn replace(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    (ticket_id, new_id): (Uuid, Uuid),
+    code: &NewCode<'_>,
+    to: Option<&NewHolder<'_>>,
+    now: OffsetDateTime,
+) -> Result<Option<Reissued>, sqlx::Error> {
+    let done = sqlx::query_as!(
+        Reissued,
+        "with gone as (
+           update tickets
+              set state = 'withdrawn', block_reason = null, replaced_by = $3,
+                  user_id = case when $7 then $8 else user_id end,
+                  booking_secret_hash = case when $7 then $9 else booking_secret_hash end,
+                  holder_email = case when $7 then $10 else holder_email end,
+                  attendee_name = case when $7 then $11 else attendee_name end,
+                  answers = case when $7 then '{}' else answers end,
+                  transferred_at = case when $7 then $12 else transferred_at end
+            where organizer_id = $1 and ticket_id = $2 and generation = 15 and state = 'valid'
+           returning *
+         )
+         insert into tickets (organizer_id, ticket_id, event_id, booking_id, ticket_type_id, type_no, user_id,
+                              booking_secret_hash, attendee_name, answers, holder_email, transferred_at, kid, issued_at,
+                              not_before, expires_at)
+         select organizer_id, $3, event_id, booking_id, ticket_type_id, type_no, user_id, booking_secret_hash, attendee_name,
+                answers, holder_email, transferred_at, $4, date_trunc('second', db_clock()), $5, $6
+           from gone
+         returning ticket_id, type_no, generation, state, issued_at",
+        organizer_id,
+        ticket_id,
+        new_id,
+        &code.kid[..],
+        code.window.not_before,
+        code.window.expires_at,
+        to.is_some(),
+        to.and_then(|to| to.user_id),
+        to.map(|to| &to.secret_hash[..]),
+        to.map(|to| to.email),
+        to.and_then(|to| to.name),
+        to.map(|_| now),
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    if done.is_some() {
+        note_for_user(conn, organizer_id, new_id, to.and_then(|to| to.user_id), now).await?;
+    }
     Ok(done)
+}
+
+/// A ticket that another took the place of, as gates must learn it.
+#[must_use]
+pub fn withdrawn(ticket_id: Uuid, type_no: i32) -> ChangedTicket {
+    let generation = i16::from(MAX_GENERATION);
+    ChangedTicket { ticket_id, type_no, generation, state: "withdrawn".to_owned() }
 }
 
 /// Stops a valid ticket. `None`: it is not valid (any more).

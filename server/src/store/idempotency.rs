@@ -43,6 +43,21 @@ pub struct Claiming {
     pub resource_id: Uuid,
 }
 
+/// Whether somebody used a key in this scope.
+pub async fn is_known(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    scope_hash: &[u8; 32],
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (select from idempotency_keys where organizer_id = $1 and scope_hash = $2) as "known!""#,
+        organizer_id,
+        &scope_hash[..],
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// Claims keys of one organizer until `leased_until`, several in one statement. Commit before running. Of the same
 /// key twice among them the first is claimed, and the second is told so.
 pub async fn claim(

@@ -113,9 +113,13 @@ pub async fn take_in(
           returning booking_id
         ), lined as (
           insert into booking_lines (organizer_id, booking_id, line, ticket_type_id, quota_id, quantity,
-                                     unit_price_minor, unit_fee_minor, unit_tax_minor)
-          select $1, $3, l.line, l.ticket_type_id, l.quota_id, l.quantity, 0, 0, 0
-            from lines l, verdict where verdict.fits
+                                     unit_price_minor, unit_fee_minor, unit_tax_minor, name, tax_rate_bp,
+                                     list_price_minor, list_fee_minor)
+          select $1, $3, l.line, l.ticket_type_id, l.quota_id, l.quantity, 0, 0, 0, t.name, t.tax_rate_bp, 0, 0
+            from lines l
+            join ticket_types t on t.organizer_id = $1 and t.ticket_type_id = l.ticket_type_id
+            cross join verdict
+           where verdict.fits
           returning line
         ), imported as (
           insert into imports (organizer_id, import_id, event_id, booking_id, tickets, created_by, created_at)

@@ -33,21 +33,21 @@ pub async fn find(
     .await
 }
 
-/// Gives a booking the next number of the year. Fails with a unique violation of `receipts_` if another request was
+/// Gives a booking the next number of `year`, the one that the receipt's date says. Fails with a unique violation of `receipts_` if another request was
 /// quicker; its number is given back with the transaction.
 pub async fn number(
     conn: &mut PgConnection,
     organizer_id: Uuid,
     booking_id: Uuid,
     issuer: &Issuer,
-    now: OffsetDateTime,
+    (year, now): (i32, OffsetDateTime),
 ) -> Result<Numbered, sqlx::Error> {
     sqlx::query_as!(
         Numbered,
         r#"
         with counter as (
           insert into receipt_counters as c (organizer_id, year, last_number)
-          values ($1, extract(year from $4::timestamptz at time zone 'UTC')::integer, 1)
+          values ($1, $5, 1)
           on conflict (organizer_id, year) do update set last_number = c.last_number + 1
           returning year, last_number
         )
@@ -59,12 +59,13 @@ pub async fn number(
         booking_id,
         Json(issuer) as _,
         now,
+        year,
     )
     .fetch_one(conn)
     .await
 }
 
-/// A line of a booking with the tax rate of its type.
+/// A line of a booking, in the words and at the tax rate of its sale.
 #[derive(Debug, Clone)]
 pub struct Line {
     pub name: String,
@@ -73,6 +74,9 @@ pub struct Line {
     pub unit_fee_minor: i64,
     pub unit_tax_minor: i64,
     pub tax_rate_bp: i32,
+    /// Net, of one without its promo code.
+    pub list_price_minor: i64,
+    pub list_fee_minor: i64,
 }
 
 /// The lines of a booking.
@@ -83,15 +87,30 @@ pub async fn lines(
 ) -> Result<Vec<Line>, sqlx::Error> {
     sqlx::query_as!(
         Line,
-        "select t.name, l.quantity, l.unit_price_minor, l.unit_fee_minor, l.unit_tax_minor, t.tax_rate_bp
-           from booking_lines l
-           join ticket_types t on t.organizer_id = l.organizer_id and t.ticket_type_id = l.ticket_type_id
-          where l.organizer_id = $1 and l.booking_id = $2
-          order by l.line",
+        "select name, quantity, unit_price_minor, unit_fee_minor, unit_tax_minor, tax_rate_bp, list_price_minor,
+                list_fee_minor
+           from booking_lines where organizer_id = $1 and booking_id = $2 order by line",
         organizer_id,
         booking_id,
     )
     .fetch_all(conn)
+    .await
+}
+
+/// The promo code that a booking was bought with, as it is spelt.
+pub async fn promo_code(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    booking_id: Uuid,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select p.code from booking_claims c
+           join promo_codes p on p.organizer_id = c.organizer_id and p.promo_code_id = c.promo_code_id
+          where c.organizer_id = $1 and c.booking_id = $2",
+        organizer_id,
+        booking_id,
+    )
+    .fetch_optional(conn)
     .await
 }
 
@@ -106,6 +125,8 @@ pub struct LedgerRow {
     pub account: String,
     pub amount_minor: i64,
     pub currency: String,
+    /// Of a row of tax: the rates in its booking as they were at the sale, in hundredths of a percent.
+    pub tax_rates_bp: Option<String>,
 }
 
 /// The ledger of an event, as it was written.
@@ -116,9 +137,13 @@ pub async fn ledger(
 ) -> Result<Vec<LedgerRow>, sqlx::Error> {
     sqlx::query_as!(
         LedgerRow,
-        "select booked_at, entry_id, line, kind, booking_id, account, amount_minor, currency from ledger
-          where organizer_id = $1 and event_id = $2
-          order by booked_at, entry_id, line",
+        "select l.booked_at, l.entry_id, l.line, l.kind, l.booking_id, l.account, l.amount_minor, l.currency,
+                (select string_agg(distinct y.tax_rate_bp::text, '+') from booking_lines y
+                  where l.account = 'tax' and y.organizer_id = $1 and y.booking_id = l.booking_id
+                    and y.unit_tax_minor <> 0) as tax_rates_bp
+           from ledger l
+          where l.organizer_id = $1 and l.event_id = $2
+          order by l.booked_at, l.entry_id, l.line",
         organizer_id,
         event_id,
     )

@@ -41,6 +41,12 @@ pub struct NewLine {
     pub unit_price_minor: i64,
     pub unit_fee_minor: i64,
     pub unit_tax_minor: i64,
+    /// As they are now, for the receipt.
+    pub name: String,
+    pub tax_rate_bp: i32,
+    /// Net, of one without its promo code.
+    pub list_price_minor: i64,
+    pub list_fee_minor: i64,
 }
 
 /// A payment about to be asked of a provider.
@@ -95,7 +101,8 @@ pub async fn hold(
         ), lines as (
           select * from jsonb_to_recordset($6) as l(
             booking_id uuid, line smallint, ticket_type_id uuid, quota_id uuid, quantity integer,
-            unit_price_minor bigint, unit_fee_minor bigint, unit_tax_minor bigint)
+            unit_price_minor bigint, unit_fee_minor bigint, unit_tax_minor bigint, name text, tax_rate_bp integer,
+            list_price_minor bigint, list_fee_minor bigint)
         ), need as (
           select quota_id, sum(quantity) as n from lines group by quota_id
         ), room as materialized (
@@ -126,9 +133,11 @@ pub async fn hold(
           returning booking_id
         ), lined as (
           insert into booking_lines (organizer_id, booking_id, line, ticket_type_id, quota_id, quantity,
-                                     unit_price_minor, unit_fee_minor, unit_tax_minor)
+                                     unit_price_minor, unit_fee_minor, unit_tax_minor, name, tax_rate_bp,
+                                     list_price_minor, list_fee_minor)
           select $1, l.booking_id, l.line, l.ticket_type_id, l.quota_id, l.quantity,
-                 l.unit_price_minor, l.unit_fee_minor, l.unit_tax_minor
+                 l.unit_price_minor, l.unit_fee_minor, l.unit_tax_minor, l.name, l.tax_rate_bp,
+                 l.list_price_minor, l.list_fee_minor
             from lines l, verdict where verdict.current and verdict.fits
           returning booking_id
         ), attempted as (

@@ -37,6 +37,7 @@ pub async fn tickets(
                              where l.organizer_id = $1 and l.ticket_type_id = y.ticket_type_id), 0)::bigint as "held!"
              from ticket_types y
              left join tickets t on t.organizer_id = $1 and t.event_id = $2 and t.ticket_type_id = y.ticket_type_id
+                              and t.replaced_by is null
             where y.organizer_id = $1 and y.event_id = $2
             group by y.ticket_type_id, y.number, y.name
             order by y.number"#,

@@ -2,6 +2,7 @@
 
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 /// Removes up to 1,000 sessions that ended more than a week ago, with their refresh tokens: a reused
 /// token is still recognised as such for that week. Returns how many.
@@ -36,6 +37,25 @@ pub async fn remove_old_attempts(conn: &mut PgConnection, now: OffsetDateTime) -
         "delete from rate_limits where key in (
            select key from rate_limits where last_at < $1 order by last_at limit 10000 for update skip locked)",
         now - Duration::hours(1),
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Removes up to 10,000 rows by which an organizer's sales locked somebody and that none took for a day. One that is
+/// locked stays. Returns how many.
+pub async fn remove_old_locks(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    now: OffsetDateTime,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "delete from claim_locks where organizer_id = $1 and (event_id, claimant) in (
+           select event_id, claimant from claim_locks where organizer_id = $1 and seen_at < $2
+            order by event_id, claimant limit 10000 for update skip locked)",
+        organizer_id,
+        now - Duration::DAY,
     )
     .execute(conn)
     .await?;

@@ -34,6 +34,8 @@ pub struct Ticket {
     pub transferred_at: Option<OffsetDateTime>,
     pub user_id: Option<Uuid>,
     pub answers: serde_json::Value,
+    /// It goes on under this id.
+    pub replaced_by: Option<Uuid>,
 }
 
 impl Ticket {
@@ -99,7 +101,7 @@ pub async fn find(
         Ticket,
         "select organizer_id, ticket_id, event_id, booking_id, ticket_type_id, type_no, attendee_name, state,
                 generation, kid, issued_at, not_before, expires_at, block_reason, holder_email, transferred_at,
-                user_id, answers
+                user_id, answers, replaced_by
            from tickets where organizer_id = any($1) and ticket_id = $2",
         organizers,
         ticket_id,
@@ -108,7 +110,7 @@ pub async fn find(
     .await
 }
 
-/// The tickets of a booking, in the order of their making.
+/// The tickets of a booking, in the order of their making; without those that go on under another id.
 pub async fn of_booking(
     conn: &mut PgConnection,
     organizer_id: Uuid,
@@ -118,8 +120,8 @@ pub async fn of_booking(
         Ticket,
         "select organizer_id, ticket_id, event_id, booking_id, ticket_type_id, type_no, attendee_name, state,
                 generation, kid, issued_at, not_before, expires_at, block_reason, holder_email, transferred_at,
-                user_id, answers
-           from tickets where organizer_id = $1 and booking_id = $2 order by type_no, ticket_id",
+                user_id, answers, replaced_by
+           from tickets where organizer_id = $1 and booking_id = $2 and replaced_by is null order by type_no, ticket_id",
         organizer_id,
         booking_id,
     )
@@ -139,9 +141,9 @@ pub async fn of_user(
         Ticket,
         "select organizer_id, ticket_id, event_id, booking_id, ticket_type_id, type_no, attendee_name, state,
                 generation, kid, issued_at, not_before, expires_at, block_reason, holder_email, transferred_at,
-                user_id, answers
+                user_id, answers, replaced_by
            from tickets
-          where organizer_id = any($1) and user_id = $2 and ($3::uuid is null or ticket_id < $3)
+          where organizer_id = any($1) and user_id = $2 and replaced_by is null and ($3::uuid is null or ticket_id < $3)
           order by ticket_id desc
           limit $4",
         organizers,
@@ -165,9 +167,9 @@ pub async fn of_guest(
         Ticket,
         "select organizer_id, ticket_id, event_id, booking_id, ticket_type_id, type_no, attendee_name, state,
                 generation, kid, issued_at, not_before, expires_at, block_reason, holder_email, transferred_at,
-                user_id, answers
+                user_id, answers, replaced_by
            from tickets
-          where organizer_id = $1 and booking_secret_hash = $2 and ($3::uuid is null or ticket_id < $3)
+          where organizer_id = $1 and booking_secret_hash = $2 and replaced_by is null and ($3::uuid is null or ticket_id < $3)
           order by ticket_id desc
           limit $4",
         organizer_id,

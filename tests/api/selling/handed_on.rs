@@ -9,7 +9,7 @@ use support::server::{Reply, send};
 use crate::{Stage, sign_up, text};
 
 /// The links and codes of the mails to an address, the newest last.
-async fn mails(stage: &Stage, to: &str, kind: &str) -> Result<Vec<Value>> {
+pub async fn mails(stage: &Stage, to: &str, kind: &str) -> Result<Vec<Value>> {
     use sqlx::Row as _;
     let mut owner = stage.server.db.owner().await?;
     let rows = sqlx::query(
@@ -30,7 +30,7 @@ async fn mails(stage: &Stage, to: &str, kind: &str) -> Result<Vec<Value>> {
 }
 
 /// The code of a new mail to the holder of the booking's secret.
-async fn code(stage: &Stage, booking: &Value, to: &str) -> Result<String> {
+pub async fn code(stage: &Stage, booking: &Value, to: &str) -> Result<String> {
     let sent = send(stage.as_guest(Method::POST, "/bookings/code", booking)).await?;
     assert_eq!(sent.status, 202, "{}", sent.text);
     let last = mails(stage, to, "ticket.code").await?.pop().context("a mail")?;
@@ -42,14 +42,14 @@ async fn transfer(stage: &Stage, booking: &Value, ticket: &str, body: &Value) ->
     send(stage.as_guest(Method::POST, &path, booking).json(body)).await
 }
 
-async fn outcome(stage: &Stage, code: &str) -> Result<String> {
+pub async fn outcome(stage: &Stage, code: &str) -> Result<String> {
     let body = json!({ "code": code, "event_id": stage.event_id });
     let verdict = stage.server.post_as(&stage.owner, "/tickets/validate", &body).await?.expect(200)?;
     Ok(text(&verdict, "outcome"))
 }
 
 /// A booking as its holder has it: with the secret of a mail's link.
-fn by_link(link: &str) -> Result<Value> {
+pub fn by_link(link: &str) -> Result<Value> {
     let (_, secret) = link.split_once("#secret=").context("a secret in the fragment")?;
     Ok(json!({ "booking_secret": secret }))
 }
@@ -184,7 +184,8 @@ async fn tickets_that_cannot_be_handed_on_lock_nobody_out_of_mails() -> Result<(
     for _ in 0..15 {
         hand_on(1).await?.expect(200)?;
     }
-    assert_eq!(hand_on(1).await?.code(), "too_many_generations");
+    assert_ne!(text(&hand_on(1).await?.expect(200)?, "ticket_id"), id(1), "on with a new id");
+    assert_eq!(hand_on(1).await?.code(), "ticket_not_valid");
     code(&stage, &booking, "guest@example.org").await?;
     Ok(())
 }
@@ -225,23 +226,6 @@ async fn what_is_blocked_revoked_or_admitted_stays_where_it_is() -> Result<()> {
     let verdict = stage.server.post_as(&stage.owner, "/tickets/validate", &check_in).await?.expect(200)?;
     assert_eq!(verdict["outcome"], "ok");
     assert_eq!(staff(2, "transfer", to).await?.code(), "already_admitted");
-    stage.audit().await
-}
-
-#[tokio::test]
-async fn a_ticket_gets_fifteen_new_codes_and_no_more() -> Result<()> {
-    let stage = Stage::open(10).await?;
-    let booking = stage.buy(1, Some("tok_always_succeeds")).await?.expect(201)?;
-    let path = format!("/tickets/{}/reissue", text(&booking["tickets"][0], "ticket_id"));
-    let mut last = text(&booking["tickets"][0], "code");
-    for generation in 1..=15 {
-        let ticket = stage.server.post_as(&stage.owner, &path, &json!({})).await?.expect(200)?;
-        assert_eq!(ticket["generation"], generation);
-        assert_eq!(outcome(&stage, &last).await?, "superseded");
-        last = text(&ticket, "code");
-    }
-    assert_eq!(outcome(&stage, &last).await?, "ok");
-    assert_eq!(stage.server.post_as(&stage.owner, &path, &json!({})).await?.code(), "too_many_generations");
     stage.audit().await
 }
 

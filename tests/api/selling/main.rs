@@ -17,6 +17,7 @@ mod partial;
 mod picture;
 mod privacy;
 mod receipts;
+mod renewed;
 mod storm;
 mod stripe;
 mod waiting;

@@ -1,7 +1,9 @@
 //! Receipts and the ledger, as an accountant would want them.
 
 use anyhow::{Context as _, Result};
+use hvflvspot::store::receipt;
 use reqwest::Method;
+use serde_json::json;
 use support::server::send;
 
 use crate::{Stage, text};
@@ -48,7 +50,7 @@ async fn the_ledger_comes_as_a_table_whose_entries_sum_to_zero() -> Result<()> {
     let mut lines = reply.text.split("\r\n").filter(|l| !l.is_empty());
     assert_eq!(
         lines.next(),
-        Some("booked_at,entry_id,line,kind,booking_id,account,amount,amount_minor,currency")
+        Some("booked_at,entry_id,line,kind,booking_id,account,amount,amount_minor,currency,tax_rates_bp")
     );
     let rows: Vec<Vec<&str>> = lines.map(|l| l.split(',').collect()).collect();
     assert_eq!(rows.len(), 8, "two entries of four lines: {}", reply.text);
@@ -56,8 +58,44 @@ async fn the_ledger_comes_as_a_table_whose_entries_sum_to_zero() -> Result<()> {
     assert_eq!(sum, 0);
     let paid =
         rows.iter().find(|r| r[5] == "provider:simulated" && r[3] == "payment").context("a payment")?;
-    assert_eq!((paid[6], paid[8]), ("53.00", "EUR"));
+    assert_eq!((paid[6], paid[8], paid[9]), ("53.00", "EUR", ""));
+    assert!(rows.iter().filter(|r| r[5] == "tax").all(|r| r[9] == "700"), "{}", reply.text);
     assert!(rows.iter().any(|r| r[6] == "-53.00"), "a number, not a text");
     assert_eq!(stage.server.get(&path).await?.status, 401);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_receipt_says_what_was_sold_however_the_type_is_named_priced_and_taxed_since() -> Result<()> {
+    let stage = Stage::open(10).await?;
+    stage.code(json!({ "code": "Half", "percent_bp": 5_000 })).await?;
+    let mut order = stage.order(2, Some("tok_always_succeeds"));
+    order["promo_code"] = json!("half");
+    let booking = stage.server.post("/tickets/purchase", &order).await?.expect(201)?;
+    let path = format!("/organizer/events/{}/ticket-types/{}", stage.event_id, stage.ticket_type_id);
+    let tax = json!({ "rate_bp": 2_000, "inclusive": false });
+    stage.own(reqwest::Method::PUT, &path, json!({ "name": "Balcony", "tax": tax })).await?;
+    let booking_id = text(&booking, "booking_id").parse()?;
+    let mut tx = stage.server.app.db.tenant(stage.organizer_id).await?;
+    let lines = receipt::lines(&mut tx, stage.organizer_id, booking_id).await?;
+    let code = receipt::promo_code(&mut tx, stage.organizer_id, booking_id).await?;
+    tx.commit().await?;
+    let [line] = lines.as_slice() else { anyhow::bail!("one line: {lines:?}") };
+    assert_eq!((line.name.as_str(), line.tax_rate_bp, code.as_deref()), ("Standing", 700, Some("Half")));
+    assert_eq!((line.list_price_minor, line.unit_price_minor), (2_336, 1_168));
+    assert_eq!((line.list_fee_minor, line.unit_fee_minor), (140, 140), "no code lowers a fixed fee");
+    stage.audit().await
+}
+
+#[tokio::test]
+async fn a_receipts_number_is_of_the_year_that_its_date_says() -> Result<()> {
+    let stage = Stage::open(10).await?;
+    let booking = stage.buy(1, Some("tok_always_succeeds")).await?.expect(201)?;
+    let new_year_in_vienna = time::macros::datetime!(2026-12-31 23:30 UTC);
+    let wait = new_year_in_vienna - crate::now();
+    stage.clock.advance(wait.unsigned_abs());
+    let path = format!("/bookings/{}/receipt.pdf", text(&booking, "booking_id"));
+    let reply = send(stage.as_guest(Method::GET, &path, &booking)).await?;
+    assert_eq!(reply.header("content-disposition"), "inline; filename=\"receipt-2027-000001.pdf\"");
     Ok(())
 }

@@ -105,6 +105,10 @@ async fn several_servers_on_one_database_never_sell_one_too_many() -> Result<()>
                     unit_price_minor: 0,
                     unit_fee_minor: 0,
                     unit_tax_minor: 0,
+                    name: of.name.clone(),
+                    tax_rate_bp: 0,
+                    list_price_minor: 0,
+                    list_fee_minor: 0,
                 }],
                 payment: None,
             };

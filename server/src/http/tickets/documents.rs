@@ -91,7 +91,7 @@ pub(super) async fn ticket_ics(
     if ticket.state != "valid" && of.event_status != "canceled" {
         return Err(not_valid(&ticket.state));
     }
-    Ok(ics(&app, of))
+    Ok(ics(&app, of, &format!("tickets/{ticket_id}")))
 }
 
 /// The event of a booking for calendars.
@@ -115,7 +115,7 @@ pub(super) async fn booking_ics(
     let types: Vec<Uuid> = lines.iter().map(|l| l.ticket_type_id).collect();
     let words = words(&app, booking.organizer_id, &types).await?;
     let of = words.first().ok_or_else(|| ApiError::not_found("booking"))?;
-    Ok(ics(&app, of))
+    Ok(ics(&app, of, &format!("bookings/{booking_id}")))
 }
 
 async fn words(app: &AppState, organizer_id: Uuid, types: &[Uuid]) -> Result<Vec<TypeInWords>, ApiError> {
@@ -174,14 +174,17 @@ fn venue(of: &TypeInWords) -> Vec<String> {
     [of.venue_name.clone(), of.venue_address.clone(), place].into_iter().filter(|l| !l.is_empty()).collect()
 }
 
-fn ics(app: &AppState, of: &TypeInWords) -> Response {
+/// `page` below `/web/` shows what it is for; without the secret, which calendars are too open for, only where it was
+/// opened before or somebody is signed in.
+fn ics(app: &AppState, of: &TypeInWords, page: &str) -> Response {
+    let link = format!("{}/web/{page}", app.config.link_origin());
     let entry = Entry {
         event_id: of.event_id,
         title: of.event_title.clone(),
-        description: format!("{}. Your tickets: {}", of.organizer_name, app.config.origin()),
+        description: format!("{}. Your tickets: {link}", of.organizer_name),
         location: venue(of).join(", "),
         place: of.latitude.zip(of.longitude),
-        url: Some(format!("{}/web/events/{}", app.config.origin(), of.slug)),
+        url: Some(link),
         starts_at: of.starts_at,
         ends_at: of.ends_at,
         changed_at: of.event_updated_at,

@@ -19,7 +19,7 @@ use crate::http::error::{ApiError, Problem};
 use crate::http::extract::{ApiBytes, ApiPath, parse_json, require_json};
 use crate::http::fields::Wrong;
 use crate::http::guest_code::{allow_mail, require_code, require_sound};
-use crate::http::once::{Answer, Scope, once};
+use crate::http::once::{Answer, Scope, once, was_begun};
 use crate::selling::hand_on::{self, NotReissued, Recipient};
 use crate::store::{booking, ticket, users};
 
@@ -38,6 +38,7 @@ pub(super) struct TransferRequest {
 /// A ticket that was handed on.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TransferJson {
+    /// Another one than was asked for if that one had had fifteen new codes.
     ticket_id: Uuid,
     /// Codes of lower generations let nobody in.
     generation: i16,
@@ -62,8 +63,8 @@ pub(super) struct TransferJson {
         (status = 200, description = "Handed on", body = TransferJson),
         (status = 403, description = "`code_required`, `wrong_code`", body = Problem),
         (status = 404, body = Problem),
-        (status = 409, description = "`ticket_not_valid`, `already_admitted`, `ticket_over`, `imported_ticket`, `event_canceled`, `too_many_generations`", body = Problem),
-        (status = 429, description = "`too_many_requests`", body = Problem),
+        (status = 409, description = "`ticket_not_valid`, `already_admitted`, `ticket_over`, `imported_ticket`, `event_canceled`", body = Problem),
+        (status = 429, description = "`rate_limited`, with Retry-After", body = Problem),
     ),
 )]
 pub(super) async fn transfer(
@@ -83,9 +84,9 @@ pub(super) async fn transfer(
     }
     let name = request.name.as_deref().map(|n| wrong.line("name", n, 1, 200));
     wrong.check()?;
-    let organizer_id = organizer_of(&app, &caller, ticket_id).await?;
-    let (state, who) = (app.clone(), caller.clone());
     let route = format!("POST /tickets/{ticket_id}/transfer");
+    let organizer_id = organizer_of(&app, &caller, &headers, &route, ticket_id).await?;
+    let (state, who) = (app.clone(), caller.clone());
     let run = move |turn: crate::http::once::Turn| async move {
         let app = state;
         if turn.again
@@ -108,7 +109,7 @@ pub(super) async fn transfer(
             }
         };
         let json = TransferJson {
-            ticket_id,
+            ticket_id: done.ticket_id,
             generation: done.generation,
             email: to.email,
             transferred_at: app.clock.now(),
@@ -131,7 +132,8 @@ pub(super) struct ReissueRequest {
 /// Gives a ticket a new code, as when the old one was seen by strangers.
 ///
 /// By its holder (guests with the code of a mail), or by managers of its organizer. The old code lets nobody in from
-/// this moment on, and the gates learn it with their next manifest.
+/// this moment on, and the gates learn it with their next manifest. After fifteen new codes the answer is a ticket of
+/// another id; the old one is `withdrawn` and says `replaced_by`.
 #[utoipa::path(
     post, path = "/tickets/{ticket_id}/reissue", operation_id = "reissue_ticket", tag = "tickets",
     params(("ticket_id" = Uuid, Path)),
@@ -141,7 +143,7 @@ pub(super) struct ReissueRequest {
         (status = 200, description = "With its new code", body = TicketJson),
         (status = 403, description = "`code_required`, `wrong_code`", body = Problem),
         (status = 404, body = Problem),
-        (status = 409, description = "`ticket_not_valid`, `ticket_over`, `imported_ticket`, `event_canceled`, `too_many_generations`", body = Problem),
+        (status = 409, description = "`ticket_not_valid`, `ticket_over`, `imported_ticket`, `event_canceled`; `already_admitted`: the sixteenth new code is of a new ticket, and this one has let somebody in", body = Problem),
     ),
 )]
 pub(super) async fn reissue(
@@ -152,8 +154,8 @@ pub(super) async fn reissue(
 ) -> Result<axum::Json<TicketJson>, ApiError> {
     let found = ticket_of(&app, &caller, ticket_id).await?;
     require_code(&app, &caller, request.code.as_deref()).await?;
-    hand_on::reissue(&app, found.organizer_id, ticket_id, actor(&caller)).await?;
-    one_json(&app, found.organizer_id, ticket_id).await.map(axum::Json)
+    let done = hand_on::reissue(&app, found.organizer_id, ticket_id, actor(&caller)).await?;
+    one_json(&app, found.organizer_id, done.ticket_id).await.map(axum::Json)
 }
 
 /// A ticket as it stands now.
@@ -172,8 +174,19 @@ pub(in crate::http) async fn one_json(
 }
 
 /// The organizer of a ticket that is the caller's, or was: who repeats a transfer holds it no more.
-async fn organizer_of(app: &AppState, caller: &Caller, ticket_id: Uuid) -> Result<Uuid, ApiError> {
+async fn organizer_of(
+    app: &AppState,
+    caller: &Caller,
+    headers: &HeaderMap,
+    route: &str,
+    ticket_id: Uuid,
+) -> Result<Uuid, ApiError> {
     match caller {
+        // The secret of somebody who was handed the ticket opens nothing once it is handed on; that they did so is
+        // still theirs to hear.
+        Caller::Guest(guest) if was_begun(app, caller, headers, guest.organizer_id, route).await? => {
+            Ok(guest.organizer_id)
+        }
         Caller::Guest(guest) => {
             require_sound(app, guest).await?;
             Ok(guest.organizer_id)
@@ -209,7 +222,8 @@ async fn done_before(
     tx.commit().await?;
     Ok(found.and_then(|t| {
         let transferred_at = t.transferred_at.filter(|_| t.holder_email.as_deref() == Some(email))?;
-        Some(TransferJson { ticket_id, generation: t.generation, email: email.to_owned(), transferred_at })
+        let (ticket_id, generation) = t.replaced_by.map_or((ticket_id, t.generation), |new| (new, 0));
+        Some(TransferJson { ticket_id, generation, email: email.to_owned(), transferred_at })
     }))
 }
 
@@ -247,7 +261,6 @@ impl From<NotReissued> for ApiError {
             NotReissued::Imported => Self::conflict("imported_ticket", text),
             NotReissued::Over => Self::conflict("ticket_over", text),
             NotReissued::Canceled => Self::conflict("event_canceled", text),
-            NotReissued::Generations => Self::conflict("too_many_generations", text),
             NotReissued::Changed => {
                 Self::conflict("try_again", text).with_retry_after(std::time::Duration::from_secs(1))
             }

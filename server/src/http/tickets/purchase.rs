@@ -432,6 +432,7 @@ fn fresh_json(
             attendee_name: None,
             answers: Vec::new(),
             transferred: false,
+            replaced_by: None,
             code: Some(code),
             qr_svg: format!("/tickets/{}/qr.svg", facts.ticket_id),
             qr_png: format!("/tickets/{}/qr.png", facts.ticket_id),
