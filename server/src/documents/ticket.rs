@@ -52,11 +52,12 @@ const FINE: Style = Style::new(9.0, Weight::Regular).gray(70);
 
 fn draw(page: &mut Page<'_>, ticket: &TicketPage, symbol: &qr::Symbol, (number, of): (usize, usize)) {
     let mut y = MARGIN + 10.0;
-    page.text(MARGIN, y, LABEL, &ticket.organizer);
+    // Beside "Ticket 1000 of 1000".
+    let end = page.block(MARGIN, y, INNER * 0.75, 2, LABEL, &ticket.organizer);
     if of > 1 {
         page.right(WIDTH - MARGIN, y, LABEL, &format!("Ticket {number} of {of}"));
     }
-    y += 34.0;
+    y = end + 21.0;
     y = page.block(MARGIN, y, INNER, 3, Style::new(26.0, Weight::Bold), &ticket.event);
     y += 2.0;
     page.text(MARGIN, y, Style::new(15.0, Weight::Bold), &ticket.starts.long());
@@ -100,5 +101,65 @@ fn draw(page: &mut Page<'_>, ticket: &TicketPage, symbol: &qr::Symbol, (number, 
         "Show this code at the entrance, on paper or on a screen. Whoever shows it first is let in: give it to \
          nobody else and publish no picture of it.",
     );
-    page.text(MARGIN, HEIGHT - MARGIN, FINE, &ticket.organizer);
+    page.block(MARGIN, HEIGHT - MARGIN, INNER, 1, FINE, &ticket.organizer);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    fn page(organizer: &str, event: &str, holder: &str) -> TicketPage {
+        TicketPage {
+            organizer: organizer.into(),
+            event: event.into(),
+            starts: Moment::new(datetime!(2026-12-01 18:30 UTC), "Europe/Vienna"),
+            admission: None,
+            ends: None,
+            venue: vec![event.into(), organizer.into()],
+            ticket_type: event.into(),
+            holder: Some(holder.into()),
+            valid_from: None,
+            booking: "0192f0c1-0000-7000-8000-000000000001".into(),
+            ticket: "0192f0c1-0000-7000-8000-000000000002".into(),
+            code: "HV1:TEST".into(),
+        }
+    }
+
+    #[test]
+    fn names_in_every_script_are_printed_or_stand_as_boxes_and_never_keep_a_ticket_from_its_holder() {
+        let fonts = Fonts::load(&[] as &[&str]).unwrap();
+        let now = datetime!(2026-11-22 12:00 UTC);
+        for name in [
+            "محمد عبد الله",
+            "יעל כהן",
+            "王小明",
+            "田中 さくら",
+            "김민준",
+            "नेहा शर्मा",
+            "Zoë 🎸👩‍👩‍👧 !",
+            "e\u{301}\u{301}\u{301}",
+            "\u{202e}abc",
+            "",
+        ] {
+            for weight in [Weight::Regular, Weight::Bold] {
+                let visible = name.chars().any(|c| !c.is_whitespace() && !c.is_control());
+                assert_eq!(fonts.line(name, weight).width > 0.0, visible, "{name}: something stands there");
+            }
+            let pdf = tickets(&fonts, name, &[page(name, name, name)], now).unwrap();
+            assert!(pdf.starts_with(b"%PDF-"), "{name}");
+        }
+    }
+
+    #[test]
+    fn long_names_wrap_and_leave_the_code_its_place() {
+        let fonts = Fonts::load(&[] as &[&str]).unwrap();
+        let long = "Internationale Gesellschaft zur Förderung zeitgenössischer Musik ".repeat(20);
+        for style in [LABEL, FINE] {
+            let lines = fonts.wrap(&long, style.weight, INNER / style.size, 2);
+            assert!(lines.iter().all(|l| l.width * style.size <= INNER));
+        }
+        let all = [page(&long, &long, &long), page("A", "B", "C")];
+        assert!(tickets(&fonts, &long, &all, datetime!(2026-11-22 12:00 UTC)).is_ok());
+    }
 }

@@ -70,7 +70,7 @@ pub struct Parsed {
 pub enum NoTable {
     #[error("the first row must name the columns, and `barcode` and `ticket_type` must be among them")]
     Heading,
-    #[error("there is no column {0:?}: barcode, ticket_type, name, email, reference")]
+    #[error("there is no column {0:?}: barcode, ticket_type, name, email, reference, ticket_type_name")]
     UnknownColumn(String),
     #[error("the column {0:?} stands there twice")]
     RepeatedColumn(&'static str),
@@ -78,7 +78,8 @@ pub enum NoTable {
     TooManyRows,
 }
 
-const COLUMNS: [&str; 5] = ["barcode", "ticket_type", "name", "email", "reference"];
+/// The last is for those who read an export: `ticket_type` counts.
+const COLUMNS: [&str; 6] = ["barcode", "ticket_type", "name", "email", "reference", "ticket_type_name"];
 
 /// Reads a file: commas, semicolons or tabs, as its heading has them; UTF-8.
 pub fn parse(text: &str, event: EventId, types: &[KnownType]) -> Result<Parsed, NoTable> {
@@ -120,11 +121,11 @@ pub fn parse(text: &str, event: EventId, types: &[KnownType]) -> Result<Parsed, 
 }
 
 /// Where each column stands.
-struct Columns([Option<usize>; 5]);
+struct Columns([Option<usize>; 6]);
 
 impl Columns {
     fn of(heading: &csv::StringRecord) -> Result<Self, NoTable> {
-        let mut places = [None; 5];
+        let mut places = [None; 6];
         for (at, cell) in heading.iter().enumerate() {
             let name = cell.trim().to_lowercase().replace([' ', '-'], "_");
             let column = COLUMNS.iter().position(|c| *c == name);

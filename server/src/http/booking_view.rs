@@ -13,6 +13,7 @@ use super::auth::{Caller, Guest, User, lacks_second_factor, not_signed_in};
 use super::error::ApiError;
 use super::fields::money;
 use super::page::MoneyJson;
+use crate::adapters::payment::{simulated, stripe};
 use crate::app::{App, AppState};
 use crate::domain::booking::BookingStatus;
 use crate::domain::keys::Purpose;
@@ -57,6 +58,9 @@ pub struct BookingJson {
     #[serde(with = "time::serde::rfc3339::option")]
     pub paid_at: Option<OffsetDateTime>,
     pub email: Option<String>,
+    /// Of a held booking, told to its buyer: by which methods it can be paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payment_methods: Option<Vec<String>>,
     /// The latest payment or refund, if there is one.
     pub transaction: Option<TransactionBrief>,
     /// Empty until it is paid.
@@ -272,6 +276,7 @@ pub async fn booking_json(app: &App, booking: &Booking) -> Result<BookingJson, A
         created_at: booking.created_at,
         paid_at: booking.paid_at,
         email: booking.email.clone(),
+        payment_methods: None,
         transaction: movements.last().map(|t| TransactionBrief {
             transaction_id: t.transaction_id,
             kind: t.kind.clone(),
@@ -287,6 +292,15 @@ pub async fn booking_json(app: &App, booking: &Booking) -> Result<BookingJson, A
 /// The same for its buyer: with what there is to do for the payment.
 pub async fn buyers_json(app: &AppState, booking: &Booking) -> Result<BookingJson, ApiError> {
     let mut json = booking_json(app, booking).await?;
+    if booking.status == BookingStatus::Held {
+        let mut methods = Vec::new();
+        for method in [simulated::NAME, stripe::NAME] {
+            if gateway::for_payment(app, booking.organizer_id, method).await?.is_some() {
+                methods.push(method.to_owned());
+            }
+        }
+        json.payment_methods = Some(methods);
+    }
     let Some(brief) = json.transaction.as_mut().filter(|t| t.status == "pending") else { return Ok(json) };
     let mut tx = app.db.tenant(booking.organizer_id).await?;
     let row = transaction::find(&mut tx, booking.organizer_id, brief.transaction_id).await?;

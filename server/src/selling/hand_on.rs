@@ -279,7 +279,7 @@ impl Mails<'_> {
     ) -> Result<(), sqlx::Error> {
         let starts = crate::documents::when::Moment::new(self.event.starts_at, &self.event.time_zone);
         facts["event"] = json!(self.event.title);
-        facts["starts"] = json!(starts.long());
+        facts["starts"] = json!(format!("{} ({})", starts.long(), starts.zone()));
         let mail = NewMail {
             id,
             kind,

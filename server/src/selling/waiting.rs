@@ -5,7 +5,6 @@
 use serde_json::json;
 use shared::ids::TicketTypeId;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::claims::{self, Claim};
@@ -13,6 +12,7 @@ use super::issue::{self, IssueOrder};
 use super::purchase::{Buyer, new_lines};
 use super::{Actor, StepError, catalog, pay};
 use crate::app::AppState;
+use crate::documents::when::Moment;
 use crate::domain::catalog::{NotOnSale, SaleEvent, Terms, Wish};
 use crate::jobs::outbox::seal;
 use crate::store::event::{self, Event};
@@ -123,7 +123,10 @@ pub async fn join(app: &AppState, joining: Joining) -> Result<(Entry, i64), Join
         "event": row.title, "quantity": entry.quantity, "ticket_type": type_name(&sale, entry.ticket_type_id),
         "place": place,
     });
-    let link = offer_link(app, organizer_id, entry.entry_id, entry.booking_secret_hash.is_some());
+    // Until there is an offer the page asks the event's line.
+    let mut link = offer_link(app, organizer_id, entry.entry_id, entry.booking_secret_hash.is_some());
+    link.push(if link.contains('#') { '&' } else { '#' });
+    link.push_str(&format!("event={}", entry.event_id));
     mail(app, &mut tx, organizer_id, &entry, "offer.waiting", &facts, &link, None).await?;
     tx.commit().await?;
     app.selling.catalog.forget(joining.event_id);
@@ -254,10 +257,16 @@ async fn offer(
     let link = offer_link(app, organizer_id, entry.entry_id, entry.booking_secret_hash.is_some());
     let facts = json!({
         "event": row.title, "quantity": entry.quantity, "ticket_type": type_name(sale, entry.ticket_type_id),
-        "until": until.format(&Rfc3339).unwrap_or_default(),
+        "until": by_the_clocks_there(until, &row.time_zone),
     });
     mail(app, tx, organizer_id, entry, "offer.made", &facts, &link, Some(until)).await?;
     Ok(Outcome::Made { free: quote.total_minor == 0 })
+}
+
+/// A moment as clocks at the event show it, and whose they are.
+fn by_the_clocks_there(at: OffsetDateTime, zone: &str) -> String {
+    let moment = Moment::new(at, zone);
+    format!("{} ({})", moment.long(), moment.zone())
 }
 
 /// Where one looks at a booking, or at a place in line that will become one.

@@ -61,15 +61,26 @@ pub struct NewImported {
     pub expires_at: OffsetDateTime,
 }
 
-/// Of these tickets, those that cannot be taken in (again): they are there, or somebody stopped them by hand before
-/// their import was undone.
-pub async fn taken(
+/// A ticket that was imported before.
+#[derive(Debug, Clone)]
+pub struct Before {
+    pub ticket_id: Uuid,
+    /// Its import was undone while it was valid, and nobody has stopped it since: it may be taken in again.
+    pub undone: bool,
+    pub state: String,
+}
+
+/// Those of these tickets that were imported before.
+pub async fn before(
     conn: &mut PgConnection,
     organizer_id: Uuid,
     tickets: &[Uuid],
-) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query_scalar!(
-        "select ticket_id from imported_tickets where organizer_id = $1 and ticket_id = any($2) and not undone",
+) -> Result<Vec<Before>, sqlx::Error> {
+    sqlx::query_as!(
+        Before,
+        "select i.ticket_id, i.undone, t.state from imported_tickets i
+           join tickets t on t.organizer_id = i.organizer_id and t.ticket_id = i.ticket_id
+          where i.organizer_id = $1 and i.ticket_id = any($2)",
         organizer_id,
         tickets,
     )
@@ -353,12 +364,29 @@ pub async fn undo(
     ))
 }
 
+/// Keeps a ticket whose import was undone from being taken in again. False if it would not be.
+pub async fn keep_out(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    ticket_id: Uuid,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update imported_tickets set undone = false where organizer_id = $1 and ticket_id = $2 and undone",
+        organizer_id,
+        ticket_id,
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// An imported ticket, to hand out as it came.
 #[derive(Debug, Clone)]
 pub struct Imported {
     pub ticket_id: Uuid,
     pub barcode_sealed: Vec<u8>,
-    pub type_no: i32,
+    pub ticket_type_id: Uuid,
+    pub ticket_type: String,
     pub name: Option<String>,
     pub email: Option<String>,
     pub reference: Option<String>,
@@ -372,9 +400,11 @@ pub async fn tickets(
 ) -> Result<Vec<Imported>, sqlx::Error> {
     sqlx::query_as!(
         Imported,
-        "select t.ticket_id, i.barcode_sealed, t.type_no, t.attendee_name as name, i.email, i.reference
+        "select t.ticket_id, i.barcode_sealed, t.ticket_type_id, y.name as ticket_type, t.attendee_name as name, i.email,
+                i.reference
            from imported_tickets i
            join tickets t on t.organizer_id = i.organizer_id and t.ticket_id = i.ticket_id
+           join ticket_types y on y.organizer_id = t.organizer_id and y.ticket_type_id = t.ticket_type_id
           where i.organizer_id = $1 and i.event_id = $2 and t.state in ('valid', 'blocked')
           order by t.ticket_id",
         organizer_id,

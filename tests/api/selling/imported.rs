@@ -107,8 +107,13 @@ async fn an_undone_import_gives_its_places_back_and_comes_in_again_from_its_own_
     let path = format!("/organizer/events/{}/imports.csv", stage.event_id);
     let export = stage.server.get_as(&stage.owner, &path).await?;
     assert!(export.header("content-type").starts_with("text/csv"));
-    assert!(export.text.contains("\r\n'=1+2,1,'-,,\r\n"), "no cell is a formula: {}", export.text);
-    assert!(export.text.contains("4006381333931,1,Zoë,zoe@example.org,R-1"), "{}", export.text);
+    let id = &stage.ticket_type_id;
+    let row = format!("\r\n'=1+2,{id},'-,,,Standing\r\n");
+    assert!(export.text.contains(&row), "no cell is a formula: {}", export.text);
+    let row = format!("4006381333931,{id},Zoë,zoe@example.org,R-1,Standing");
+    assert!(export.text.contains(&row), "{}", export.text);
+    let same = stage.import(&export.text, json!({})).await?.expect(200)?;
+    assert_eq!((&same["new"], &same["already_imported"], &same["wrong"]), (&json!(0), &json!(3), &json!(0)));
 
     assert_eq!(stage.undo(&first).await?.expect(200)?["state"], "undone");
     assert_eq!(stage.undo(&first).await?.status, 200, "twice is once");
@@ -118,7 +123,8 @@ async fn an_undone_import_gives_its_places_back_and_comes_in_again_from_its_own_
 
     stage.clock.advance(std::time::Duration::from_secs(1));
     let second = stage.import(&export.text, json!({})).await?.expect(201)?;
-    assert_eq!((&second["new"], &second["wrong"]), (&json!(3), &json!(0)));
+    assert_eq!((&second["new"], &second["again"], &second["wrong"]), (&json!(3), &json!(3), &json!(0)));
+    assert_eq!(second["rows"][0]["status"], "again");
     for barcode in ["A B", "=1+2", "4006381333931"] {
         assert_eq!(stage.scan(barcode, false).await?["outcome"], "ok", "{barcode}");
     }
@@ -146,6 +152,7 @@ async fn an_undone_import_gives_its_places_back_and_comes_in_again_from_its_own_
     stage.clock.advance(std::time::Duration::from_secs(1));
     let third = stage.import(THREE, json!({})).await?.expect(201)?;
     assert_eq!((&third["new"], &third["already_imported"]), (&json!(1), &json!(2)));
+    assert_eq!((&third["again"], &third["stopped"]), (&json!(1), &json!(2)), "a row each says so");
     assert_eq!(stage.counters().await?, (0, 1));
     let mut outcomes = Vec::new();
     for barcode in ["A B", "=1+2", "4006381333931"] {
@@ -172,4 +179,26 @@ async fn a_list_of_thousands_comes_in_whole() -> Result<()> {
     assert_eq!(undone["state"], "undone");
     assert_eq!(stage.counters().await?, (0, 0));
     Ok(())
+}
+
+#[tokio::test]
+async fn a_ticket_withdrawn_after_its_import_was_undone_stays_out() -> Result<()> {
+    let stage = Stage::open(10).await?;
+    let first = stage.import(THREE, json!({})).await?.expect(201)?;
+    stage.undo(&first).await?.expect(200)?;
+    let ticket = text(&first["rows"][0], "ticket_id");
+    let path = format!("/organizer/tickets/{ticket}/withdraw");
+    let withdrawn = stage.own(Method::POST, &path, json!({ "reason": "stolen" })).await?;
+    assert_eq!(withdrawn["state"], "canceled");
+    assert_eq!(stage.audited("ticket.withdrawn").await?, 1);
+    let other = stage.server.post_as(&stage.owner, &path, &json!({})).await?;
+    assert_eq!(other.code(), "ticket_not_valid", "there is nothing more to withdraw");
+    stage.clock.advance(std::time::Duration::from_secs(1));
+    let preview = stage.import(THREE, json!({ "preview": true })).await?.expect(200)?;
+    assert_eq!(preview["rows"][0]["status"], "stopped");
+    assert_eq!(preview["rows"][1]["status"], "again");
+    stage.import(THREE, json!({})).await?.expect(201)?;
+    assert_eq!(stage.scan("4006381333931", false).await?["outcome"], "revoked");
+    assert_eq!(stage.counters().await?, (0, 2));
+    stage.audit().await
 }

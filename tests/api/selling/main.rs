@@ -12,6 +12,7 @@ mod imported;
 mod money;
 mod offers;
 mod once;
+mod pages;
 mod papers;
 mod partial;
 mod picture;

@@ -41,7 +41,7 @@ pub(super) fn compose(kind: &str, _language: &str, facts: &Facts<'_>) -> Result<
                     facts.text("ticket_type")?,
                     facts.text("until")?
                 )),
-                link("Buy them", facts.text("link")?),
+                link("Open the offer", facts.text("link")?),
                 small("Whoever has this link can buy and see the tickets: keep it to yourself."),
             ],
         }),

@@ -1,6 +1,6 @@
 //! `/organizer/events/{id}/imports`: tickets that others sold, whose barcodes gates shall know.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use axum::Json;
 use axum::extract::{DefaultBodyLimit, State};
@@ -26,7 +26,7 @@ use crate::http::page::{Page, PageQuery};
 use crate::http::receipts::csv_file;
 use crate::selling::StepError;
 use crate::store::event::Event;
-use crate::store::import::{self, Import, NewImport, NewImportLine, NewImported};
+use crate::store::import::{self, Before, Import, NewImport, NewImportLine, NewImported};
 use crate::store::ticket::{ChangedTicket, manifest_rows};
 use crate::store::ticket_type::{self, TicketType};
 use crate::store::{Tx, change, scans};
@@ -50,7 +50,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[schema(example = json!({ "csv": "barcode,ticket_type,name\n4006381333931,Standing,A Guest\n", "preview": true }))]
 pub(super) struct ImportRequest {
     /// With a heading: `barcode` and `ticket_type` (name, number or id), and as they are known `name`, `email`,
-    /// `reference`. Commas, semicolons or tabs; 20,000 rows at most.
+    /// `reference`; `ticket_type_name`, which exports have beside the id, is not read. Commas, semicolons or tabs; 20,000 rows at most.
     csv: String,
     /// Says what would happen, and does nothing.
     #[serde(default)]
@@ -66,8 +66,13 @@ pub(super) struct ImportRequest {
 enum RowStatus {
     /// A ticket more.
     New,
-    /// It was taken in before.
+    /// It was taken in before and that was undone: the same ticket is valid again.
+    Again,
+    /// It is in: nothing happens.
     AlreadyImported,
+    /// It was taken in before, and somebody stopped or withdrew it by hand: it stays as it is. A stopped one can be let in
+    /// again by hand, a withdrawn one never.
+    Stopped,
     Wrong,
 }
 
@@ -96,8 +101,14 @@ struct RoomJson {
 pub(super) struct ImportReport {
     /// Null in a preview, and if nothing in it was new.
     import: Option<ImportJson>,
+    /// Rows that are taken in: `new` and `again`.
     new: usize,
+    /// Those of them that were in before, until their import was undone.
+    again: usize,
+    /// Rows to which nothing happens: `already_imported` and `stopped`.
     already_imported: usize,
+    /// Those of them that were stopped by hand.
+    stopped: usize,
     wrong: usize,
     room: Vec<RoomJson>,
     rows: Vec<RowReport>,
@@ -140,7 +151,8 @@ async fn list(
 ///
 /// Gates know their barcodes with the next manifest, also offline, as they know every ticket: one admission for each,
 /// blocked and withdrawn ones refused. They take room from the quotas of their types. The same file again is harmless:
-/// rows that are in already are left alone. One wrong row keeps all of them out, unless `skip_wrong` says otherwise.
+/// rows that are in already are left alone. Rows of an import that was undone make the same tickets valid again, but for
+/// those that somebody stopped or withdrew by hand, before the undoing or after it. One wrong row keeps all of them out, unless `skip_wrong` says otherwise.
 #[utoipa::path(
     post, path = "/organizer/events/{event_id}/imports", operation_id = "import_tickets", tag = "organizer",
     params(("event_id" = Uuid, Path)), request_body = ImportRequest, security(("bearer" = [])),
@@ -163,10 +175,12 @@ async fn create(
     let types = ticket_type::of_event(&mut tx, member.organizer_id, event_id).await?;
     let Parsed { rows, wrong } = read(request.csv, event_id, &types).await?;
     let ids: Vec<Uuid> = rows.iter().map(|r| r.ticket_id.0).collect();
-    let taken: HashSet<Uuid> = import::taken(&mut tx, member.organizer_id, &ids).await?.into_iter().collect();
-    let (old, new): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|r| taken.contains(&r.ticket_id.0));
+    let before = import::before(&mut tx, member.organizer_id, &ids).await?;
+    let before: HashMap<Uuid, RowStatus> = before.into_iter().map(|b| (b.ticket_id, status(&b))).collect();
+    let stays = |r: &Row| before.get(&r.ticket_id.0).is_some_and(|status| *status != RowStatus::Again);
+    let (old, new): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(stays);
     let lines = lines(&new, &types);
-    let mut report = report(&old, &new, &wrong, room(&lines, &types));
+    let mut report = report([&old, &new], &before, &wrong, room(&lines, &types));
     if request.preview {
         return Ok((StatusCode::OK, Json(report)));
     }
@@ -226,10 +240,24 @@ fn room(lines: &[NewImportLine], types: &[TicketType]) -> Vec<RoomJson> {
     needed.into_iter().map(|(quota_id, needed)| RoomJson { quota_id, needed, free: free(quota_id) }).collect()
 }
 
-fn report(old: &[Row], new: &[Row], wrong: &[(usize, RowError)], room: Vec<RoomJson>) -> ImportReport {
-    let of = |row: &Row, status| RowReport {
+/// What becomes of a row whose ticket was imported before.
+fn status(of: &Before) -> RowStatus {
+    match (of.undone, of.state.as_str()) {
+        (true, _) => RowStatus::Again,
+        (false, "valid") => RowStatus::AlreadyImported,
+        (false, _) => RowStatus::Stopped,
+    }
+}
+
+fn report(
+    [old, new]: [&[Row]; 2],
+    before: &HashMap<Uuid, RowStatus>,
+    wrong: &[(usize, RowError)],
+    room: Vec<RoomJson>,
+) -> ImportReport {
+    let of = |row: &Row| RowReport {
         row: row.row,
-        status,
+        status: before.get(&row.ticket_id.0).copied().unwrap_or(RowStatus::New),
         error: None,
         ticket_id: Some(row.ticket_id.0),
         ticket_type_id: Some(row.ticket_type_id),
@@ -241,11 +269,20 @@ fn report(old: &[Row], new: &[Row], wrong: &[(usize, RowError)], room: Vec<RoomJ
         ticket_id: None,
         ticket_type_id: None,
     };
-    let mut rows: Vec<RowReport> = new.iter().map(|r| of(r, RowStatus::New)).collect();
-    rows.extend(old.iter().map(|r| of(r, RowStatus::AlreadyImported)));
+    let mut rows: Vec<RowReport> = new.iter().chain(old).map(of).collect();
     rows.extend(wrong.iter().map(bad));
     rows.sort_by_key(|r| r.row);
-    ImportReport { import: None, new: new.len(), already_imported: old.len(), wrong: wrong.len(), room, rows }
+    let count = |status| rows.iter().filter(|r| r.status == status).count();
+    ImportReport {
+        import: None,
+        new: new.len(),
+        again: count(RowStatus::Again),
+        already_imported: old.len(),
+        stopped: count(RowStatus::Stopped),
+        wrong: wrong.len(),
+        room,
+        rows,
+    }
 }
 
 async fn take_in(
@@ -396,13 +433,14 @@ async fn export(
         let barcode = String::from_utf8(barcode.to_vec()).map_err(ApiError::internal)?;
         rows.push(vec![
             Cell::from(barcode),
-            Cell::Plain(ticket.type_no.to_string()),
+            Cell::Plain(ticket.ticket_type_id.to_string()),
             Cell::from(ticket.name),
             Cell::from(ticket.email),
             Cell::from(ticket.reference),
+            Cell::from(ticket.ticket_type),
         ]);
     }
-    let text = table(&["barcode", "ticket_type", "name", "email", "reference"], rows);
+    let text = table(&["barcode", "ticket_type", "name", "email", "reference", "ticket_type_name"], rows);
     Ok(csv_file(text, "imported-tickets.csv"))
 }
 

@@ -17,7 +17,7 @@ use crate::http::tickets::one_json;
 use crate::selling::hand_on::audit_it;
 use crate::selling::{Actor, StepError};
 use crate::store::ticket::{self, ChangedTicket, Ticket, manifest_rows};
-use crate::store::{Tx, change, hand_on};
+use crate::store::{Tx, change, hand_on, import};
 
 /// Why.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
@@ -76,7 +76,7 @@ pub(super) async fn unblock(
 }
 
 /// Revokes a ticket for good, without money: its place is on sale again, and gates refuse it from their next
-/// manifest on.
+/// manifest on. A ticket whose import was undone stays canceled, and no import brings it back.
 #[utoipa::path(
     post, path = "/organizer/tickets/{ticket_id}/withdraw", operation_id = "withdraw_ticket", tag = "organizer",
     params(("ticket_id" = Uuid, Path)), request_body = Because, security(("bearer" = [])),
@@ -95,6 +95,12 @@ pub(super) async fn withdraw(
     let reason = because.checked()?;
     let (mut tx, found) = open(&app, &member, ticket_id).await?;
     let done = hand_on::withdraw(&mut tx, member.organizer_id, ticket_id).await?;
+    if done.is_none() && import::keep_out(&mut tx, member.organizer_id, ticket_id).await? {
+        // Gates know it as canceled already.
+        note(&app, &member, &mut tx, ticket_id, "ticket.withdrawn", reason).await?;
+        tx.commit().await?;
+        return one_json(&app, member.organizer_id, ticket_id).await.map(Json);
+    }
     let again = found.state == "withdrawn";
     close(&app, &member, tx, &found, (done, again), "ticket.withdrawn", reason).await
 }
@@ -127,11 +133,7 @@ async fn close(
     let (organizer_id, ticket_id) = (member.organizer_id, found.ticket_id);
     match done {
         Some(changed) => {
-            let (kind, id) = member.actor();
-            let (request_id, _) = edge::current();
-            let actor = Actor { kind, id: Some(id), request_id: Some(request_id) };
-            let detail = serde_json::json!({ "reason": reason });
-            audit_it(app, &mut tx, organizer_id, ticket_id, action, detail, &actor).await?;
+            note(app, member, &mut tx, ticket_id, action, reason).await?;
             change::record(&mut tx, organizer_id, found.event_id, &manifest_rows(&[changed]), None)
                 .await
                 .map_err(StepError::from)?;
@@ -145,4 +147,19 @@ async fn close(
         }
     }
     one_json(app, organizer_id, ticket_id).await.map(Json)
+}
+
+async fn note(
+    app: &AppState,
+    member: &Member,
+    tx: &mut Tx,
+    ticket_id: Uuid,
+    action: &'static str,
+    reason: Option<String>,
+) -> Result<(), sqlx::Error> {
+    let (kind, id) = member.actor();
+    let (request_id, _) = edge::current();
+    let actor = Actor { kind, id: Some(id), request_id: Some(request_id) };
+    let detail = serde_json::json!({ "reason": reason });
+    audit_it(app, tx, member.organizer_id, ticket_id, action, detail, &actor).await
 }

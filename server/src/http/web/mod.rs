@@ -19,5 +19,10 @@ pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/web/invitation", page("text/html; charset=utf-8", include_str!("invitation.html")))
         .route("/web/invitation.js", page("text/javascript; charset=utf-8", include_str!("invitation.js")))
+        // One page for both: a booking shows its tickets, a ticket itself. The script reads which from the address.
+        .route("/web/bookings/{id}", page("text/html; charset=utf-8", include_str!("tickets.html")))
+        .route("/web/tickets/{id}", page("text/html; charset=utf-8", include_str!("tickets.html")))
+        .route("/web/tickets.js", page("text/javascript; charset=utf-8", include_str!("tickets.js")))
+        .route("/web/offline.js", page("text/javascript; charset=utf-8", include_str!("offline.js")))
         .route("/web/page.css", page("text/css; charset=utf-8", include_str!("page.css")))
 }

@@ -1,0 +1,441 @@
+// Tickets on a phone. The secret stands in the address behind `#`, which browsers keep to themselves; it goes to this
+// server in a header. What was shown once is kept in this browser, to be shown again where there is no signal.
+'use strict';
+
+const LANGUAGES = ['en', 'de', 'es', 'fr'];
+const TEXTS = {
+  language: ['Language', 'Sprache', 'Idioma', 'Langue'],
+  ticket: ['Your ticket', 'Ihr Ticket', 'Su entrada', 'Votre billet'],
+  booking: ['Your booking', 'Ihre Buchung', 'Su reserva', 'Votre réservation'],
+  loading: ['Loading …', 'Wird geladen …', 'Cargando …', 'Chargement …'],
+  retry: ['Try again', 'Noch einmal versuchen', 'Intentar de nuevo', 'Réessayer'],
+  nothing: [
+    'This address opens nothing here. Open the link in your mail: it carries the key to your tickets. If you did, the ticket was handed on or the booking is gone.',
+    'Diese Adresse öffnet hier nichts. Öffnen Sie den Link in Ihrer Mail: Er enthält den Schlüssel zu Ihren Tickets. Wenn Sie das getan haben, wurde das Ticket weitergegeben oder die Buchung gibt es nicht mehr.',
+    'Esta dirección no abre nada aquí. Abra el enlace de su correo: lleva la clave de sus entradas. Si ya lo hizo, la entrada se traspasó o la reserva ya no existe.',
+    'Cette adresse n’ouvre rien ici. Ouvrez le lien de votre e-mail : il porte la clé de vos billets. Si vous l’avez fait, le billet a été transmis ou la réservation n’existe plus.'],
+  offline: [
+    'No network. This is what was saved here on {0}. The code can still be scanned.',
+    'Kein Netz. Das ist, was hier am {0} gespeichert wurde. Der Code kann trotzdem gescannt werden.',
+    'Sin red. Esto es lo guardado aquí el {0}. El código se puede escanear igualmente.',
+    'Pas de réseau. Voici ce qui a été enregistré ici le {0}. Le code peut quand même être scanné.'],
+  no_network: [
+    'No network, and nothing of this is saved in this browser yet.',
+    'Kein Netz, und in diesem Browser ist noch nichts davon gespeichert.',
+    'Sin red, y en este navegador aún no hay nada guardado.',
+    'Pas de réseau, et rien n’est encore enregistré dans ce navigateur.'],
+  failed: [
+    'The server could not answer just now. Please try again in a moment.',
+    'Der Server konnte gerade nicht antworten. Bitte versuchen Sie es gleich noch einmal.',
+    'El servidor no pudo responder ahora. Inténtelo de nuevo en un momento.',
+    'Le serveur n’a pas pu répondre. Veuillez réessayer dans un instant.'],
+  too_many: [
+    'Too many tries. Please wait a minute.', 'Zu viele Versuche. Bitte warten Sie eine Minute.',
+    'Demasiados intentos. Espere un minuto.', 'Trop d’essais. Veuillez attendre une minute.'],
+  when: ['Begins', 'Beginn', 'Empieza', 'Début'],
+  doors: ['Doors', 'Einlass', 'Apertura', 'Portes'],
+  until: ['Ends', 'Ende', 'Termina', 'Fin'],
+  where: ['Place', 'Ort', 'Lugar', 'Lieu'],
+  by: ['Organizer', 'Veranstalter', 'Organiza', 'Organisateur'],
+  total: ['Total', 'Summe', 'Total', 'Total'],
+  number: ['Booking', 'Buchung', 'Reserva', 'Réservation'],
+  for: ['For {0}', 'Für {0}', 'Para {0}', 'Pour {0}'],
+  of: ['{0} of {1}', '{0} von {1}', '{0} de {1}', '{0} sur {1}'],
+  code_of: ['QR code of this ticket', 'QR-Code dieses Tickets', 'Código QR de esta entrada', 'Code QR de ce billet'],
+  from: ['Lets in from {0}', 'Gilt ab {0}', 'Válida desde {0}', 'Valable à partir du {0}'],
+  pdf: ['Save as PDF', 'Als PDF speichern', 'Guardar como PDF', 'Enregistrer en PDF'],
+  ics: ['Add to calendar', 'In den Kalender', 'Añadir al calendario', 'Ajouter au calendrier'],
+  receipt: ['Receipt', 'Beleg', 'Recibo', 'Reçu'],
+  refresh: ['Refresh', 'Aktualisieren', 'Actualizar', 'Actualiser'],
+  kept: [
+    'Saved in this browser, with the key, so that it can be shown without a network. On a device that is not yours: forget it.',
+    'In diesem Browser gespeichert, samt Schlüssel, damit es auch ohne Netz gezeigt werden kann. Auf einem fremden Gerät: vergessen lassen.',
+    'Guardado en este navegador, con la clave, para mostrarlo también sin red. En un dispositivo ajeno: olvídelo.',
+    'Enregistré dans ce navigateur, avec la clé, pour être montré même sans réseau. Sur un appareil qui n’est pas le vôtre : oubliez-le.'],
+  not_kept: [
+    'This browser keeps nothing: without a network this page will be empty. Save the PDF.',
+    'Dieser Browser speichert nichts: Ohne Netz bleibt diese Seite leer. Speichern Sie das PDF.',
+    'Este navegador no guarda nada: sin red esta página estará vacía. Guarde el PDF.',
+    'Ce navigateur n’enregistre rien : sans réseau cette page sera vide. Enregistrez le PDF.'],
+  forget: ['Forget on this device', 'Auf diesem Gerät vergessen', 'Olvidar en este dispositivo', 'Oublier sur cet appareil'],
+  forgotten: [
+    'Forgotten on this device. The link in your mail still opens it.',
+    'Auf diesem Gerät vergessen. Der Link in Ihrer Mail öffnet es weiterhin.',
+    'Olvidado en este dispositivo. El enlace de su correo lo sigue abriendo.',
+    'Oublié sur cet appareil. Le lien de votre e-mail l’ouvre toujours.'],
+  none: ['There are no tickets in this booking.', 'In dieser Buchung sind keine Tickets.', 'No hay entradas en esta reserva.', 'Il n’y a pas de billets dans cette réservation.'],
+  valid: ['Valid', 'Gültig', 'Válida', 'Valable'],
+  blocked: ['Blocked: ask the organizer', 'Gesperrt: fragen Sie den Veranstalter', 'Bloqueada: pregunte al organizador', 'Bloqué : adressez-vous à l’organisateur'],
+  refunded: ['Refunded', 'Erstattet', 'Reembolsada', 'Remboursé'],
+  canceled: ['Canceled', 'Abgesagt', 'Cancelada', 'Annulé'],
+  withdrawn: ['Not valid any more', 'Nicht mehr gültig', 'Ya no es válida', 'Plus valable'],
+  transferred: ['Handed on to somebody else', 'Weitergegeben', 'Traspasada a otra persona', 'Transmis à quelqu’un d’autre'],
+  theirs: [
+    'The code of this ticket is the one that its seller gave you.', 'Der Code dieses Tickets ist der, den Sie vom Verkäufer haben.',
+    'El código de esta entrada es el que le dio el vendedor.', 'Le code de ce billet est celui de son vendeur.'],
+  event_canceled: [
+    'This event was canceled and does not take place.', 'Diese Veranstaltung wurde abgesagt und findet nicht statt.',
+    'Este evento se canceló y no tendrá lugar.', 'Cet événement est annulé et n’aura pas lieu.'],
+  held: ['Held for you until {0}', 'Für Sie reserviert bis {0}', 'Reservado para usted hasta {0}', 'Réservé pour vous jusqu’au {0}'],
+  paid: ['Paid', 'Bezahlt', 'Pagado', 'Payé'],
+  free: ['Confirmed', 'Bestätigt', 'Confirmado', 'Confirmé'],
+  partially_refunded: ['Partly refunded', 'Teilweise erstattet', 'Reembolsado en parte', 'Remboursé en partie'],
+  expired: ['The time to pay is over', 'Die Zeit zum Bezahlen ist um', 'El plazo de pago ha terminado', 'Le délai de paiement est écoulé'],
+  paying: ['A payment is on its way', 'Eine Zahlung ist unterwegs', 'Hay un pago en curso', 'Un paiement est en cours'],
+  pay_test: ['Pay {0} (simulated, no money moves)', '{0} bezahlen (simuliert, es fließt kein Geld)', 'Pagar {0} (simulado, sin dinero real)', 'Payer {0} (simulé, sans argent réel)'],
+  pay_elsewhere: [
+    'Cards are not taken on this page. Pay where you found the event, before the time is over.',
+    'Auf dieser Seite kann nicht mit Karte bezahlt werden. Bezahlen Sie dort, wo Sie die Veranstaltung gefunden haben, bevor die Zeit um ist.',
+    'En esta página no se paga con tarjeta. Pague donde encontró el evento, antes de que termine el plazo.',
+    'Cette page ne prend pas les cartes. Payez là où vous avez trouvé l’événement, avant la fin du délai.'],
+  declined: ['The payment was declined. Nothing was charged.', 'Die Zahlung wurde abgelehnt. Es wurde nichts abgebucht.', 'El pago fue rechazado. No se cobró nada.', 'Le paiement a été refusé. Rien n’a été débité.'],
+  give_up: ['I do not want them', 'Ich möchte sie nicht', 'No las quiero', 'Je n’en veux pas'],
+  waiting: ['You are on the waiting list, at place {0}. We write when it is your turn.', 'Sie stehen auf der Warteliste, Platz {0}. Wir schreiben, wenn Sie an der Reihe sind.', 'Está en la lista de espera, en el puesto {0}. Le escribiremos cuando sea su turno.', 'Vous êtes sur la liste d’attente, à la place {0}. Nous écrirons quand ce sera votre tour.'],
+  waited: ['This place on the waiting list is over.', 'Dieser Platz auf der Warteliste ist vorbei.', 'Este puesto en la lista de espera terminó.', 'Cette place sur la liste d’attente n’existe plus.'],
+  leave: ['Leave the waiting list', 'Warteliste verlassen', 'Dejar la lista de espera', 'Quitter la liste d’attente'],
+};
+
+const at = (id) => document.getElementById(id);
+const [, , kind, id] = location.pathname.split('/');
+const given = new URLSearchParams(location.hash.slice(1));
+const KEY = `hvflvspot.kept.${kind}.${id}`;
+const PATIENCE_MS = 15_000;
+
+/** What the browser may refuse: reading and writing its store. */
+const store = {
+  get(key) { try { return localStorage.getItem(key); } catch { return null; } },
+  set(key, value) { try { localStorage.setItem(key, value); return true; } catch { return false; } },
+  remove(key) { try { localStorage.removeItem(key); } catch { /* there was nothing to remove */ } },
+};
+
+function read() {
+  try { return JSON.parse(store.get(KEY)); } catch { return null; }
+}
+
+let kept = read();
+let secret = given.get('secret') ?? kept?.secret ?? null;
+let waitingFor = given.get('event') ?? kept?.waitingFor ?? null;
+let shown = null;
+let notice = null;
+let busy = false;
+const chosen = store.get('hvflvspot.language');
+let language = [chosen, ...(navigator.languages ?? [navigator.language])].map((l) => l?.slice(0, 2).toLowerCase()).find((l) => LANGUAGES.includes(l)) ?? 'en';
+
+function say(key, ...values) {
+  const text = TEXTS[key]?.[LANGUAGES.indexOf(language)] ?? key;
+  return text.replace(/\{(\d)\}/g, (_, n) => values[n]);
+}
+
+function moment(text, zone) {
+  const how = { weekday: 'short', day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit', minute: '2-digit' };
+  try {
+    return new Intl.DateTimeFormat(language, { ...how, timeZone: zone }).format(new Date(text));
+  } catch {
+    return new Intl.DateTimeFormat(language, how).format(new Date(text));
+  }
+}
+
+function money({ amount_minor, currency }) {
+  const form = new Intl.NumberFormat(language, { style: 'currency', currency });
+  return form.format(amount_minor / 10 ** form.resolvedOptions().maximumFractionDigits);
+}
+
+/** One call; `status` 0 if no answer came in time. */
+async function call(method, path, { body, as = 'json', headers = {} } = {}) {
+  const stop = new AbortController();
+  const patience = setTimeout(() => stop.abort(), PATIENCE_MS);
+  try {
+    if (secret) headers['Booking-Secret'] = secret;
+    if (body !== undefined) headers['Content-Type'] = 'application/json';
+    const answer = await fetch(path, {
+      method, headers, signal: stop.signal, cache: 'no-store',
+      // The secret or the session, never both.
+      credentials: secret ? 'omit' : 'same-origin',
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const told = await (as === 'json' || !answer.ok ? answer.json().catch(() => ({})) : answer[as]());
+    return { ok: answer.ok, status: answer.status, told };
+  } catch {
+    return { ok: false, status: 0, told: {} };
+  } finally {
+    clearTimeout(patience);
+  }
+}
+
+class Failed extends Error {
+  constructor(answer) { super(); this.status = answer.status; }
+}
+
+async function ask(path, options) {
+  const answer = await call('GET', path, options);
+  if (!answer.ok) throw new Failed(answer);
+  return answer.told;
+}
+
+/** The event's facts; none of an event that is not public any more. */
+async function eventOf(eventId) {
+  try {
+    const e = await ask(`/events/${eventId}`);
+    const { title, status, venue_name, venue_address, city, time_zone, admission_at, starts_at, ends_at } = e;
+    return { title, status, venue_name, venue_address, city, time_zone, admission_at, starts_at, ends_at, organizer: e.organizer.name };
+  } catch (error) {
+    if (error.status === 404) return null;
+    throw error;
+  }
+}
+
+/** The picture of a code; the kept one if the code is the same. */
+async function picture(ticket) {
+  const same = kept?.tickets?.find((t) => t.ticket_id === ticket.ticket_id && t.issued_at === ticket.issued_at && t.svg);
+  return same ? same.svg : ask(ticket.qr_svg, { as: 'text' });
+}
+
+async function load() {
+  if (kind === 'tickets') {
+    const ticket = await ask(`/tickets/${id}`);
+    if (ticket.replaced_by) {
+      location.replace(`/web/tickets/${ticket.replaced_by}${secret ? `#secret=${secret}` : ''}`);
+      return null;
+    }
+    return { tickets: [await dressed(ticket)], event: await eventOf(ticket.event_id) };
+  }
+  try {
+    const b = await ask(`/bookings/${id}`);
+    const { status, total, refunded, held_until, event_title, payment_methods, transaction } = b;
+    const booking = { status, total, refunded, held_until, event_title, payment_methods, paying: transaction?.status === 'pending' && transaction?.type === 'payment' };
+    const event = await eventOf(b.event_id);
+    return { booking, event, tickets: await Promise.all(b.tickets.map(dressed)) };
+  } catch (error) {
+    if (error.status !== 404 || !waitingFor) throw error;
+    const { status, place } = await ask(`/events/${waitingFor}/waiting-list/${id}`);
+    return { place: { status, place }, event: await eventOf(waitingFor), tickets: [] };
+  }
+}
+
+async function dressed(ticket) {
+  const { ticket_id, ticket_type, attendee_name, state, transferred, issued_at, not_before, code } = ticket;
+  const svg = code ? await picture(ticket) : null;
+  return { ticket_id, ticket_type, attendee_name, state, transferred, issued_at, not_before, svg };
+}
+
+function keep(all) {
+  kept = { ...all, secret, waitingFor, at: new Date().toISOString() };
+  const done = store.set(KEY, JSON.stringify(kept));
+  // Kept, so the address need not show it to who looks over a shoulder.
+  if (done && location.hash) history.replaceState(null, '', location.pathname);
+  return done;
+}
+
+function make(tag, text, cls) {
+  const made = document.createElement(tag);
+  if (text !== undefined) made.textContent = text;
+  if (cls) made.className = cls;
+  return made;
+}
+
+function button(text, act, second = true) {
+  const made = make('button', text, second ? 'second' : undefined);
+  made.type = 'button';
+  made.addEventListener('click', during(act));
+  return made;
+}
+
+/** One thing at a time. */
+function during(work) {
+  return async () => {
+    if (busy) return;
+    busy = true;
+    at('wrong').textContent = '';
+    document.body.setAttribute('aria-busy', 'true');
+    try { await work(); } finally { busy = false; document.body.removeAttribute('aria-busy'); }
+  };
+}
+
+/** Only the squares of it: nothing else that a picture might hold. */
+function drawn(text) {
+  const NS = 'http://www.w3.org/2000/svg';
+  const given = new DOMParser().parseFromString(text, 'image/svg+xml').documentElement;
+  const svg = document.createElementNS(NS, 'svg');
+  svg.setAttribute('viewBox', given.getAttribute('viewBox') ?? '0 0 1 1');
+  svg.setAttribute('role', 'img');
+  svg.setAttribute('aria-label', say('code_of'));
+  svg.setAttribute('shape-rendering', 'crispEdges');
+  for (const path of given.querySelectorAll('path')) {
+    const squares = document.createElementNS(NS, 'path');
+    squares.setAttribute('d', path.getAttribute('d'));
+    svg.append(squares);
+  }
+  return svg;
+}
+
+function card(ticket, n, all) {
+  const made = make('article', undefined, 'ticket');
+  made.append(make('h2', all > 1 ? `${ticket.ticket_type} · ${say('of', n + 1, all)}` : ticket.ticket_type));
+  if (ticket.attendee_name) made.append(make('p', say('for', ticket.attendee_name)));
+  const state = ticket.transferred && kind === 'bookings' ? 'transferred' : ticket.state;
+  if (ticket.svg && state === 'valid') {
+    const qr = make('div', undefined, 'qr');
+    qr.append(drawn(ticket.svg));
+    made.append(qr);
+    if (ticket.not_before) made.append(make('p', say('from', moment(ticket.not_before, shown.event?.time_zone)), 'quiet'));
+  } else {
+    made.append(make('p', say(state), 'state'));
+    if (state === 'valid') made.append(make('p', say('theirs')));
+  }
+  return made;
+}
+
+function fact(name, value) {
+  if (!value) return [];
+  return [make('dt', say(name)), make('dd', value)];
+}
+
+/** Fetches what a plain link could not: the secret goes in a header. */
+async function save(path, name) {
+  const answer = await call('GET', path, { as: 'blob' });
+  if (!answer.ok) return complain(answer);
+  const link = make('a');
+  link.href = URL.createObjectURL(answer.told);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+function complain({ status }) {
+  at('wrong').textContent = say(status === 0 ? 'no_network' : status === 401 || status === 404 ? 'nothing' : status === 429 ? 'too_many' : 'failed');
+}
+
+async function pay() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const key = Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
+  const answer = await call('POST', '/payment/process', { body: { booking_id: id, payment: { method: 'simulated' } }, headers: { 'Idempotency-Key': key } });
+  await look();
+  if (answer.status === 402) at('wrong').textContent = say('declined');
+  else if (!answer.ok) complain(answer);
+}
+
+async function then(method, path) {
+  const answer = await call(method, path);
+  await look();
+  if (!answer.ok) complain(answer);
+}
+
+function words() {
+  document.documentElement.lang = language;
+  at('language').value = language;
+  document.querySelector('label[for=language]').textContent = say('language');
+  at('retry').textContent = say('retry');
+  at('forget').textContent = say('forget');
+}
+
+function render() {
+  words();
+  const { booking, event, tickets = [], place } = shown ?? {};
+  const title = event?.title ?? booking?.event_title ?? say(kind === 'tickets' ? 'ticket' : 'booking');
+  at('title').textContent = title;
+  document.title = title;
+  at('notice').hidden = !notice;
+  at('notice').textContent = notice ? notice() : '';
+  at('retry').hidden = !notice?.retry;
+  for (const part of ['offer', 'tickets', 'more', 'kept']) at(part).hidden = true;
+  at('facts').replaceChildren();
+  at('state').hidden = true;
+  if (!shown) return;
+  const zone = event?.time_zone;
+  const state = stateOf(booking, event, place, zone);
+  at('state').hidden = !state;
+  at('state').textContent = state ?? '';
+  at('facts').replaceChildren(
+    ...fact('when', event && moment(event.starts_at, zone)),
+    ...fact('doors', event?.admission_at && moment(event.admission_at, zone)),
+    ...fact('until', event?.ends_at && moment(event.ends_at, zone)),
+    ...fact('where', event && [event.venue_name, event.venue_address, event.city].filter(Boolean).join(', ')),
+    ...fact('by', event?.organizer),
+    ...fact('total', booking?.total.amount_minor ? money(booking.total) : ''),
+    ...fact('number', kind === 'bookings' && booking ? id : ''),
+  );
+  offer(booking, place);
+  const settled = booking ? !['held', 'expired', 'canceled'].includes(booking.status) : !place;
+  at('tickets').hidden = !settled && !tickets.length;
+  at('tickets').replaceChildren(...(tickets.length ? tickets.map((t, n) => card(t, n, tickets.length)) : [make('p', say('none'))]));
+  if (settled) {
+    const base = `/${kind}/${id}`;
+    const more = [];
+    if (tickets.some((t) => t.svg)) more.push(button(say('pdf'), () => save(`${base}/${kind === 'tickets' ? 'ticket' : 'tickets'}.pdf`, 'tickets.pdf')));
+    more.push(button(say('ics'), () => save(`${base}/event.ics`, 'event.ics')));
+    if (booking?.total.amount_minor) more.push(button(say('receipt'), () => save(`${base}/receipt.pdf`, 'receipt.pdf')));
+    more.push(button(say('refresh'), look));
+    at('more').replaceChildren(...more);
+    at('more').hidden = false;
+  }
+  at('kept').hidden = false;
+  at('kept-text').textContent = say(store.get(KEY) ? 'kept' : 'not_kept');
+  at('forget').hidden = !store.get(KEY);
+}
+
+function stateOf(booking, event, place, zone) {
+  if (event?.status === 'canceled') return say('event_canceled');
+  if (place) return place.status === 'waiting' ? say('waiting', place.place) : say('waited');
+  if (!booking) return null;
+  if (booking.status === 'held') return booking.paying ? say('paying') : say('held', moment(booking.held_until, zone));
+  return say(booking.status === 'paid' && !booking.total.amount_minor ? 'free' : booking.status);
+}
+
+function offer(booking, place) {
+  const parts = [];
+  if (booking?.status === 'held' && !booking.paying) {
+    const simulated = booking.payment_methods?.includes('simulated');
+    parts.push(simulated ? button(say('pay_test', money(booking.total)), pay, false) : make('p', say('pay_elsewhere')));
+    parts.push(button(say('give_up'), () => then('POST', `/bookings/${id}/cancel`)));
+  }
+  if (place?.status === 'waiting') parts.push(button(say('leave'), () => then('DELETE', `/events/${waitingFor}/waiting-list/${id}`)));
+  at('offer').replaceChildren(...parts);
+  at('offer').hidden = !parts.length;
+}
+
+function tell(text, retry = true) {
+  notice = text;
+  if (notice) notice.retry = retry;
+}
+
+/** Shows what is kept at once, asks the server, and shows that. */
+async function look() {
+  if (!shown && kept) shown = kept;
+  if (!shown) { tell(() => say('loading'), false); render(); }
+  try {
+    const all = await load();
+    if (!all) return;
+    shown = all;
+    tell(null);
+    keep(all);
+  } catch (error) {
+    if (!(error instanceof Failed)) throw error;
+    const gone = error.status === 404 || error.status === 401;
+    if (gone) { store.remove(KEY); kept = null; shown = null; }
+    if (error.status === 0 && shown) { const { at: when } = kept; tell(() => say('offline', moment(when))); }
+    else tell(() => say(gone ? 'nothing' : error.status === 0 ? 'no_network' : error.status === 429 ? 'too_many' : 'failed'));
+  }
+  render();
+}
+
+function forget() {
+  store.remove(KEY);
+  kept = null;
+  secret = null;
+  shown = null;
+  history.replaceState(null, '', location.pathname);
+  tell(() => say('forgotten'), false);
+  render();
+  at('title').focus();
+}
+
+at('language').addEventListener('change', () => {
+  language = at('language').value;
+  store.set('hvflvspot.language', language);
+  render();
+});
+at('retry').addEventListener('click', during(look));
+at('forget').addEventListener('click', forget);
+addEventListener('online', during(look));
+if ('serviceWorker' in navigator) navigator.serviceWorker.register('/web/offline.js').catch(() => {});
+during(look)();

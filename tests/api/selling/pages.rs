@@ -1,0 +1,141 @@
+//! The pages that mails about tickets lead to, and that every mail leads to one that is there.
+
+use anyhow::{Context as _, Result};
+use hvflvspot::jobs::{expire, waiting};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::Row as _;
+use support::server::send;
+
+use crate::{Stage, sign_up, text};
+
+const ORIGIN: &str = "https://tickets.example";
+
+/// The links of all mails, with their kinds.
+async fn links(stage: &Stage) -> Result<Vec<(String, String)>> {
+    let mut owner = stage.owner_connection().await?;
+    let rows = sqlx::query("select id, kind, facts, sealed_facts from outbox order by created_at, id")
+        .fetch_all(&mut owner);
+    let mut found = Vec::new();
+    for row in rows.await? {
+        let (id, kind): (uuid::Uuid, String) = (row.get("id"), row.get("kind"));
+        let mut facts: Value = row.get("facts");
+        if let Some(sealed) = row.get::<Option<Vec<u8>>, _>("sealed_facts") {
+            let plain = stage.server.app.master_key.open(&format!("outbox/{id}"), &sealed)?;
+            let sealed: Value = serde_json::from_slice(&plain)?;
+            facts["link"] = sealed["link"].clone();
+        }
+        if let Some(link) = facts["link"].as_str() {
+            found.push((kind, link.to_owned()));
+        }
+    }
+    Ok(found)
+}
+
+#[tokio::test]
+async fn every_link_in_a_mail_names_the_configured_origin_and_leads_to_a_page_that_is_there() -> Result<()> {
+    let stage = Stage::open_with(3, 2_500, |config| config.public_url = Some(ORIGIN.to_owned())).await?;
+    let given =
+        json!({ "ticket_type_id": stage.ticket_type_id, "quantity": 1, "email": "press@example.org" });
+    stage.own(Method::POST, &format!("/organizer/events/{}/complimentary", stage.event_id), given).await?;
+    let booking = stage.buy(1, Some("tok_always_succeeds")).await?.expect(201)?;
+    let held = stage.buy(1, None).await?.expect(201)?;
+    let list = format!("/events/{}/waiting-list", stage.event_id);
+    let wish = |email: &str| json!({ "ticket_type_id": stage.ticket_type_id, "quantity": 1, "email": email });
+    stage.server.post(&list, &wish("one@example.org")).await?.expect(201)?;
+    let account = sign_up(&stage.server, "two@example.org").await?;
+    stage.server.post_as(&account, &list, &wish("two@example.org")).await?.expect(201)?;
+    let cancel = format!("/bookings/{}/cancel", text(&held, "booking_id"));
+    send(stage.as_guest(Method::POST, &cancel, &held)).await?.expect(200)?;
+    expire::run(&stage.server.app).await?;
+    waiting::run(&stage.server.app).await?;
+    let transfer = format!("/tickets/{}/transfer", text(&booking["tickets"][0], "ticket_id"));
+    stage.own(Method::POST, &transfer, json!({ "email": "friend@example.org" })).await?;
+    stage
+        .own(Method::POST, "/organizer/invitations", json!({ "email": "door@example.org", "role": "door" }))
+        .await?;
+    for path in ["/auth/v1/recover", "/auth/v1/otp"] {
+        stage.server.post(path, &json!({ "email": "two@example.org" })).await?;
+    }
+    let all = links(&stage).await?;
+    for kind in [
+        "offer.complimentary",
+        "offer.waiting",
+        "offer.made",
+        "ticket.received",
+        "auth.invitation",
+        "auth.recovery",
+    ] {
+        assert!(all.iter().any(|(k, _)| k == kind), "no mail of the kind {kind}: {all:?}");
+    }
+    for (kind, link) in all {
+        let path = link.strip_prefix(ORIGIN).with_context(|| format!("{kind}: {link}"))?;
+        let (path, fragment) = path.split_once('#').unwrap_or((path, ""));
+        assert!(!path.contains("secret"), "{kind}: a secret that the server, and its log, would see");
+        let reply = stage.server.get(path).await?;
+        if path.starts_with("/web/") {
+            assert_eq!(
+                (reply.status.as_u16(), reply.header("content-type")),
+                (200, "text/html; charset=utf-8"),
+                "{kind}"
+            );
+        } else {
+            assert_ne!(reply.code(), "no_such_route", "{kind}: {path}");
+        }
+        if kind == "offer.waiting" {
+            assert!(fragment.contains(&format!("event={}", stage.event_id)), "{link}");
+        }
+    }
+    // A calendar is too open for a secret; its link names the page all the same.
+    let ics = format!("/bookings/{}/event.ics", text(&booking, "booking_id"));
+    let ics = send(stage.as_guest(Method::GET, &ics, &booking)).await?.text.replace("\r\n ", "");
+    assert!(ics.contains(&format!("{ORIGIN}/web/bookings/{}", text(&booking, "booking_id"))), "{ics}");
+    assert!(!ics.contains("secret"), "{ics}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_page_of_tickets_runs_its_own_script_alone_and_its_parts_are_small() -> Result<()> {
+    let stage = Stage::open(1).await?;
+    let mut bytes = 0;
+    for (path, kind) in [
+        ("/web/tickets/0192f0c1-0000-7000-8000-000000000001", "text/html; charset=utf-8"),
+        ("/web/bookings/0192f0c1-0000-7000-8000-000000000001", "text/html; charset=utf-8"),
+        ("/web/tickets.js", "text/javascript; charset=utf-8"),
+        ("/web/offline.js", "text/javascript; charset=utf-8"),
+        ("/web/page.css", "text/css; charset=utf-8"),
+    ] {
+        let reply = stage.server.get(path).await?;
+        assert_eq!((reply.status.as_u16(), reply.header("content-type")), (200, kind), "{path}");
+        let policy = reply.header("content-security-policy");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self';") && !policy.contains("unsafe"),
+            "{policy}"
+        );
+        assert!(
+            !reply.text.contains("https://") && !reply.text.contains("//cdn"),
+            "{path}: nothing from elsewhere"
+        );
+        bytes += reply.text.len();
+        if kind.starts_with("text/html") {
+            for inline in [" style=", " onclick=", "<style", "javascript:"] {
+                assert!(!reply.text.contains(inline), "{path}: {inline} would not be run");
+            }
+            for lang in ["en", "de", "es", "fr"] {
+                assert!(reply.text.contains(&format!("<option value=\"{lang}\"")), "{lang}");
+            }
+        }
+    }
+    assert!(bytes < 40_000, "{bytes} bytes over a weak line");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_held_booking_says_to_its_buyer_how_it_can_be_paid() -> Result<()> {
+    let stage = Stage::open(2).await?;
+    let held = stage.buy(1, None).await?.expect(201)?;
+    assert_eq!(stage.see(&held).await?["payment_methods"], json!(["simulated"]));
+    let paid = stage.pay(&held, "tok_always_succeeds").await?.expect(200)?;
+    assert_eq!(paid["payment_methods"], Value::Null);
+    Ok(())
+}
