@@ -153,7 +153,8 @@ async function call(method, path, { body, as = 'json', headers = {} } = {}) {
       credentials: secret ? 'omit' : 'same-origin',
       body: body === undefined ? undefined : JSON.stringify(body),
     });
-    const told = await (as === 'json' || !answer.ok ? answer.json().catch(() => ({})) : answer[as]());
+    // A network that wants a sign-in of its own answers in our place, with pages: no answer is that.
+    const told = await (as === 'json' || !answer.ok ? answer.json() : answer[as]());
     return { ok: answer.ok, status: answer.status, told };
   } catch {
     return { ok: false, status: 0, told: {} };
@@ -187,7 +188,9 @@ async function eventOf(eventId) {
 /** The picture of a code; the kept one if the code is the same. */
 async function picture(ticket) {
   const same = kept?.tickets?.find((t) => t.ticket_id === ticket.ticket_id && t.issued_at === ticket.issued_at && t.svg);
-  return same ? same.svg : ask(ticket.qr_svg, { as: 'text' });
+  const svg = same?.svg ?? await ask(ticket.qr_svg, { as: 'text' });
+  if (!svg.includes('<svg')) throw new Failed({ status: 0 });
+  return svg;
 }
 
 async function load() {
@@ -310,7 +313,7 @@ async function pay() {
   const key = Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
   const answer = await call('POST', '/payment/process', { body: { booking_id: id, payment: { method: 'simulated' } }, headers: { 'Idempotency-Key': key } });
   await look();
-  if (answer.status === 402) at('wrong').textContent = say('declined');
+  if (answer.told.code === 'payment_declined') at('wrong').textContent = say('declined');
   else if (!answer.ok) complain(answer);
 }
 
@@ -342,7 +345,7 @@ function render() {
   at('state').hidden = true;
   if (!shown) return;
   const zone = event?.time_zone;
-  const state = stateOf(booking, event, place, zone);
+  const state = stateOf(booking, event, place);
   at('state').hidden = !state;
   at('state').textContent = state ?? '';
   at('facts').replaceChildren(
@@ -373,11 +376,12 @@ function render() {
   at('forget').hidden = !store.get(KEY);
 }
 
-function stateOf(booking, event, place, zone) {
+function stateOf(booking, event, place) {
   if (event?.status === 'canceled') return say('event_canceled');
   if (place) return place.status === 'waiting' ? say('waiting', place.place) : say('waited');
   if (!booking) return null;
-  if (booking.status === 'held') return booking.paying ? say('paying') : say('held', moment(booking.held_until, zone));
+  // By the reader's clock: they look at it, not at the venue's.
+  if (booking.status === 'held') return booking.paying ? say('paying') : say('held', moment(booking.held_until));
   return say(booking.status === 'paid' && !booking.total.amount_minor ? 'free' : booking.status);
 }
 
@@ -410,10 +414,11 @@ async function look() {
     keep(all);
   } catch (error) {
     if (!(error instanceof Failed)) throw error;
-    const gone = error.status === 404 || error.status === 401;
-    if (gone) { store.remove(KEY); kept = null; shown = null; }
+    const closed = error.status === 404 || error.status === 401;
+    // Not there any more for this key. Who is only not signed in any more keeps what they have.
+    if (error.status === 404) { store.remove(KEY); kept = null; shown = null; }
     if (error.status === 0 && shown) { const { at: when } = kept; tell(() => say('offline', moment(when))); }
-    else tell(() => say(gone ? 'nothing' : error.status === 0 ? 'no_network' : error.status === 429 ? 'too_many' : 'failed'));
+    else tell(() => say(closed ? 'nothing' : error.status === 0 ? 'no_network' : error.status === 429 ? 'too_many' : 'failed'));
   }
   render();
 }
