@@ -6,14 +6,14 @@
 -- by the worker alone.
 create table outbox (
   id uuid primary key,
-  channel text not null check (channel in ('email')),
+  channel text not null check (channel in ('email', 'push', 'sms')),
   kind text not null check (kind ~ '^[a-z_]+(\.[a-z_]+)+$' and length(kind) <= 60),
   recipient text not null check (length(recipient) between 1 and 320),
   organizer_id uuid,
   language text not null check (length(language) between 2 and 35),
   facts jsonb not null default '{}' check (jsonb_typeof(facts) = 'object'),
-  sealed_facts bytea, -- what nobody but the recipient may know: a JSON object under the master key; gone once sent
-  status text not null default 'queued' check (status in ('queued', 'sent', 'failed', 'dead')),
+  sealed_facts bytea, -- what nobody but the recipient may know: a JSON object under the master key; gone once sent, and with an account's mail that is given up
+  status text not null default 'queued' check (status in ('queued', 'sent', 'delivered', 'failed', 'dead')),
   attempts integer not null default 0 check (attempts >= 0),
   next_attempt_at timestamptz not null,
   leased_until timestamptz,
@@ -21,11 +21,11 @@ create table outbox (
   created_at timestamptz not null,
   expires_at timestamptz, -- not worth sending afterwards
   sent_at timestamptz,
-  constraint outbox_sent check ((status = 'sent') = (sent_at is not null)),
-  constraint outbox_over check (status not in ('sent', 'dead') or sealed_facts is null)
+  constraint outbox_sent check ((status in ('sent', 'delivered')) = (sent_at is not null)),
+  constraint outbox_over check (status not in ('sent', 'delivered') or sealed_facts is null)
 );
 create index outbox_due on outbox (next_attempt_at, id) where status in ('queued', 'failed');
-create index outbox_over on outbox (created_at) where status in ('sent', 'dead');
+create index outbox_over on outbox (created_at) where status in ('sent', 'delivered', 'dead');
 create index outbox_organizer on outbox (organizer_id, created_at) where organizer_id is not null;
 call platform_table('outbox',
   'nullif(current_setting(''app.admin'', true), '''')::boolean

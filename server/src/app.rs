@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::adapters::mail::Outgoing;
+use crate::adapters::mail::{Outgoing, Ways};
 use crate::auth::supabase::Supabase;
 use crate::auth::{AccessTokens, Passwords};
 use crate::clock::{SharedClock, SharedRng};
@@ -54,6 +54,8 @@ pub struct App {
     pub gates: Gates,
     pub selling: Selling,
     pub mail: Outgoing,
+    /// The ways out of every channel, mail's too.
+    pub ways: Ways,
     /// What PDFs are written with.
     pub fonts: Arc<Fonts>,
     pub heartbeats: Heartbeats,
@@ -86,6 +88,7 @@ impl AppState {
         let background = TaskTracker::new();
         // It takes tasks all the same; only `wait` wants it closed.
         background.close();
+        let mail = Outgoing::new(&config, &rng)?;
         let in_flight = Arc::new(Semaphore::new(config.http.max_in_flight));
         Ok(Self(Arc::new(App {
             news: News::default(),
@@ -100,7 +103,8 @@ impl AppState {
             background,
             stopping: CancellationToken::new(),
             selling: Selling::new(&config, &master_key)?,
-            mail: Outgoing::new(&config)?,
+            ways: Ways::new(&config, mail.clone(), &rng),
+            mail,
             fonts: Arc::new(Fonts::load(&config.fonts)?),
             config,
             db,

@@ -11,6 +11,7 @@ use reqwest::Url;
 use zeroize::Zeroizing;
 
 use crate::adapters::mail::smtp;
+use crate::domain::notification::Channel;
 
 /// All settings, checked.
 #[derive(Debug, Clone)]
@@ -40,6 +41,8 @@ pub struct Config {
     pub auth: AuthConfig,
     pub supabase: SupabaseConfig,
     pub mail: MailConfig,
+    pub simulated: SimulatedConfig,
+    pub messages_per_day: u32,
     pub gateway: GatewayConfig,
     pub stripe: StripeConfig,
     pub http: HttpConfig,
@@ -106,6 +109,17 @@ pub struct MailConfig {
     pub smtp_url: Option<Secret>,
     /// The address that mails come from.
     pub from: String,
+}
+
+/// Providers of messages that are none.
+#[derive(Debug, Clone, Default)]
+pub struct SimulatedConfig {
+    /// The channels that go there.
+    pub channels: Vec<Channel>,
+    /// Shares of the messages, 0 to 1.
+    pub failure_rate: f64,
+    pub refusal_rate: f64,
+    pub latency_ms: u64,
 }
 
 /// The simulated payment gateway.
@@ -307,6 +321,22 @@ static SETTINGS: &[Setting] = settings! {
         };
     "mail.from" = "HVFLVSPOT <noreply@localhost>", "the address that mails come from"
         => |c, v| { c.mail.from = v.to_owned(); smtp::check_from(v) };
+    "notifications.messages_per_day" = "20", "messages that an organizer may write to the holders of its tickets within 24 hours"
+        => |c, v| { put(&mut c.messages_per_day, v, "a number")?; within(c.messages_per_day, 1, 10_000) };
+    "simulated.channels" = "", "channels whose messages go to a simulated provider, with commas: email, push, sms"
+        => |c, v| {
+            let channel = |name: &str| Channel::ALL.into_iter().find(|c| c.as_str() == name);
+            c.simulated.channels = list(v)
+                .map(|name| channel(name).ok_or_else(|| "must be email, push or sms, with commas".to_owned()))
+                .collect::<Result<_, _>>()?;
+            Ok(())
+        };
+    "simulated.failure_rate" = "0", "simulated provider of messages: share of tries that fail and are tried again, 0 to 1"
+        => |c, v| { put(&mut c.simulated.failure_rate, v, "a number from 0 to 1")?; within(c.simulated.failure_rate, 0.0, 1.0) };
+    "simulated.refusal_rate" = "0", "simulated provider of messages: share that it refuses for good, 0 to 1"
+        => |c, v| { put(&mut c.simulated.refusal_rate, v, "a number from 0 to 1")?; within(c.simulated.refusal_rate, 0.0, 1.0) };
+    "simulated.latency_ms" = "0", "simulated provider of messages: how long an answer takes"
+        => |c, v| { put(&mut c.simulated.latency_ms, v, "a number of milliseconds")?; within(c.simulated.latency_ms, 0, 60_000) };
     "gateway.enabled" = "", "whether the simulated gateway sells; by default wherever no real provider is set up"
         => |c, v| { c.gateway.enabled = optional(v).map(|v| parse(&v, "true or false")).transpose()?; Ok(()) };
     "documents.fonts" = "", "font files for PDFs, with commas, for scripts that the built-in one lacks, as Chinese"
@@ -532,6 +562,8 @@ impl Config {
                 emails_confirmed: false,
             },
             mail: MailConfig { smtp_url: None, from: String::new() },
+            simulated: SimulatedConfig::default(),
+            messages_per_day: 0,
             gateway: GatewayConfig { enabled: None, seed: None, success_rate: 0.0, latency_ms: 0 },
             stripe: StripeConfig {
                 secret_key: None,

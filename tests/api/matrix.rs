@@ -152,6 +152,9 @@ fn body_of(operation: &Operation) -> Value {
         "POST /organizer/events/{event_id}/devices/{device_id}/quarantine" => {
             json!({ "decision": "accept", "log_no": 1, "seq": 1 })
         }
+        "POST /notifications/send" => json!({
+            "type": "messages", "audience": { "event_id": "$event_id" }, "subject": "Doors", "body": "At seven.",
+        }),
         // No keys: the organizer goes on with the simulated gateway.
         "PUT /organizer/payment/stripe" => json!({}),
         "PUT /auth/v1/user" => json!({ "data": {} }),
@@ -225,6 +228,17 @@ async fn fresh(world: &mut World, name: &str, side: usize, who: &str) -> Result<
             let login = json!({ "email": format!("{whose}@matrix.example"), "password": PASSWORD });
             let session = world.server.post("/auth/session", &login).await?.expect(201)?;
             return Ok(Some((text(&session, "session_id")?, String::new())));
+        }
+        "notification_id" => {
+            let id = world.server.app.rng.uuid(&world.clock);
+            sqlx::query(
+                "insert into outbox (id, channel, kind, recipient, language, status, dead_because, next_attempt_at, created_at)
+                 values ($1, 'email', 'ticket.reissued', 'x@matrix.example', 'en', 'dead', 'refused', now(), now())",
+            )
+            .bind(id)
+            .execute(&mut world.db)
+            .await?;
+            return Ok(Some((id.to_string(), String::new())));
         }
         "question_id" => {
             made(format!("{event}/questions"), json!({ "label": "Shirt", "kind": "text" }), "question_id")

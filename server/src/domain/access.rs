@@ -65,11 +65,19 @@ pub enum Scope {
     EventsWrite,
     #[serde(rename = "stats.read")]
     StatsRead,
+    #[serde(rename = "notifications.send")]
+    NotificationsSend,
 }
 
 impl Scope {
-    pub const ALL: [Self; 5] =
-        [Self::TicketsValidate, Self::BookingsRead, Self::EventsRead, Self::EventsWrite, Self::StatsRead];
+    pub const ALL: [Self; 6] = [
+        Self::TicketsValidate,
+        Self::BookingsRead,
+        Self::EventsRead,
+        Self::EventsWrite,
+        Self::StatsRead,
+        Self::NotificationsSend,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -78,6 +86,7 @@ impl Scope {
             Self::EventsRead => "events.read",
             Self::EventsWrite => "events.write",
             Self::StatsRead => "stats.read",
+            Self::NotificationsSend => "notifications.send",
         }
     }
 
@@ -179,6 +188,8 @@ pub enum Action {
     DecideQuarantine,
     ValidateTickets,
     GateWork,
+    SendMessages,
+    Administer,
     Operate,
 }
 
@@ -221,6 +232,8 @@ impl Action {
             Self::ReadStatistics | Self::ReadIncidents => &[Member(Door), System(Scope::StatsRead)],
             Self::ValidateTickets => &[Member(Door), System(Scope::TicketsValidate)],
             Self::GateWork => &[Device],
+            Self::SendMessages => &[Member(Manager), System(Scope::NotificationsSend)],
+            Self::Administer => &[Admin],
             // By a token of its own, or from the machine itself.
             Self::Operate => &[Anybody, Admin],
         }
@@ -382,6 +395,12 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("GET", "/health/live", Action::Browse),
     ("GET", "/health/ready", Action::Browse),
     ("GET", "/metrics", Action::Operate),
+    ("GET", "/notifications", Action::ManageAccount),
+    ("GET", "/notifications/preferences", Action::ManageAccount),
+    ("PUT", "/notifications/preferences", Action::ManageAccount),
+    ("POST", "/notifications/send", Action::SendMessages),
+    ("GET", "/admin/notifications/dead", Action::Administer),
+    ("POST", "/admin/notifications/dead/{notification_id}/replay", Action::Administer),
     ("GET", "/organizer/events", Action::ReadEvents),
     ("POST", "/organizer/events/create", Action::WriteEvents),
     ("GET", "/organizer/events/{event_id}", Action::ReadEvents),

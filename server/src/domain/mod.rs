@@ -12,6 +12,7 @@ pub mod keys;
 pub mod ledger;
 pub mod mail;
 pub mod manifest;
+pub mod notification;
 pub mod one_time;
 pub mod person;
 pub mod pricing;

@@ -14,6 +14,7 @@ use super::error::{ApiError, Problem};
 use super::extract::ApiQuery;
 use crate::adapters::mail::Mail;
 use crate::app::AppState;
+use crate::domain::notification::Channel;
 
 const MOST: usize = 100;
 
@@ -33,6 +34,8 @@ struct MailboxQuery {
 #[derive(Debug, Serialize, ToSchema)]
 struct MailJson {
     id: Uuid,
+    /// A push or a text message goes here too, where no provider is set up.
+    channel: Channel,
     /// What it is about, as `auth.magic_link`.
     kind: String,
     to: String,
@@ -48,6 +51,7 @@ impl From<Mail> for MailJson {
     fn from(mail: Mail) -> Self {
         Self {
             id: mail.id,
+            channel: mail.channel,
             kind: mail.kind,
             to: mail.to,
             subject: mail.subject,

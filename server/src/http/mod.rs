@@ -31,6 +31,7 @@ pub mod health;
 pub mod limits;
 pub mod metrics;
 mod notice;
+pub mod notifications;
 pub mod once;
 pub mod openapi;
 pub mod organizer;

@@ -14,8 +14,8 @@ use utoipa_axum::router::OpenApiRouter;
 use super::error::ApiError;
 use super::{
     account, auth, bookings, dev, devices, edge, events, gates, gotrue, guest_code, health, limits, metrics,
-    openapi, organizer, payment, receipts, session, stats, supabase, system, tickets, totp, validate, web,
-    whoami,
+    notifications, openapi, organizer, payment, receipts, session, stats, supabase, system, tickets, totp,
+    validate, web, whoami,
 };
 use crate::app::AppState;
 use crate::config::HttpConfig;
@@ -33,6 +33,7 @@ pub fn api() -> OpenApiRouter<AppState> {
         .merge(guest_code::routes())
         .merge(health::routes())
         .merge(metrics::routes())
+        .merge(notifications::routes())
         .merge(organizer::routes())
         .merge(payment::routes())
         .merge(receipts::routes())

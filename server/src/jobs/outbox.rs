@@ -1,6 +1,7 @@
-//! Delivers what stands in the outbox. A mail is leased, sent without a transaction open, and its row is
-//! written; a crash in between sends it again, with the same Message-ID. A mail that cannot be delivered
-//! is tried again later and later, and in the end given up; it never holds up another.
+//! Delivers what stands in the outbox, over every channel. A message is leased, sent without a transaction open, and
+//! its row is written; a crash in between sends it again, a mail with the same Message-ID. What cannot be delivered
+//! is tried again later and later, and in the end given up; it never holds up another. What its recipient switched off
+//! meanwhile does not go.
 
 use anyhow::Context as _;
 use serde_json::{Map, Value};
@@ -12,7 +13,9 @@ use crate::adapters::mail::{Mail, SendError};
 use crate::app::{App, AppState};
 use crate::clock::SharedRng;
 use crate::domain::mail::compose;
+use crate::domain::notification::{DeadBecause, NoticeType, Receipt};
 use crate::store::outbox::{self, Ending, Leased};
+use crate::store::preferences;
 
 /// Mails on their way at once.
 const AT_ONCE: i64 = 8;
@@ -31,13 +34,14 @@ pub async fn run(app: &AppState) -> anyhow::Result<()> {
     if expired > 0 {
         tracing::warn!(mails = expired, "mails were not delivered in time and are given up");
     }
-    if app.mail.mailer().is_none() {
+    let channels = app.ways.open();
+    if channels.is_empty() {
         return Ok(());
     }
     let mut failed = 0_u32;
     while !app.stopping.is_cancelled() {
         let mut tx = app.db.worker_platform().await?;
-        let due = outbox::lease(&mut tx, AT_ONCE, LEASE, app.clock.now()).await?;
+        let due = outbox::lease(&mut tx, &channels, AT_ONCE, LEASE, app.clock.now()).await?;
         tx.commit().await?;
         if due.is_empty() {
             break;
@@ -75,62 +79,120 @@ fn purpose(id: Uuid) -> String {
     format!("outbox/{id}")
 }
 
-/// One attempt. True if the mail is delivered.
-async fn deliver(app: &AppState, mail: &Leased) -> anyhow::Result<bool> {
-    let outcome = match write(app, mail) {
-        Ok(letter) => match app.mail.mailer() {
-            Some(mailer) => mailer.send(&letter).await,
-            None => Err(SendError::Failed("mail is not configured".to_owned())),
-        },
-        // Written wrong today, written wrong tomorrow.
-        Err(e) => Err(SendError::Refused(format!("{e:#}"))),
-    };
-    let now = app.clock.now();
-    let ending = match &outcome {
-        Ok(()) => Ending::Sent,
-        Err(SendError::Failed(error)) if mail.attempts < TRIES => {
-            Ending::Failed { error, next_attempt_at: now + pause(mail.attempts, &app.rng) }
-        }
-        Err(SendError::Failed(error) | SendError::Refused(error)) => Ending::Dead { error },
-    };
-    match &ending {
-        Ending::Sent => tracing::debug!(mail = %mail.id, kind = mail.kind, "delivered"),
-        // What a mail server says may repeat the address: it stands in the row, not in the log.
-        Ending::Failed { .. } => {
-            tracing::warn!(mail = %mail.id, attempts = mail.attempts, "not delivered yet")
-        }
-        Ending::Dead { .. } => tracing::error!(mail = %mail.id, kind = mail.kind, "given up"),
-    }
-    let mut tx = app.db.worker_platform().await?;
-    let ours = outbox::end(&mut tx, mail, &ending, now).await?;
-    tx.commit().await?;
-    if !ours {
-        tracing::warn!(mail = %mail.id, "took longer than its lease and may go twice");
-    }
-    Ok(outcome.is_ok())
+/// How one attempt went.
+enum Attempt {
+    Sent(Receipt),
+    Failed(String),
+    Over(String, DeadBecause),
 }
 
-fn write(app: &App, mail: &Leased) -> anyhow::Result<Mail> {
-    let mut facts = match &mail.facts {
+impl From<SendError> for Attempt {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Refused(error) => Self::Over(error, DeadBecause::Refused),
+            SendError::Failed(error) => Self::Failed(error),
+        }
+    }
+}
+
+/// One attempt. True if the message need not be tried again.
+async fn deliver(app: &AppState, message: &Leased) -> anyhow::Result<bool> {
+    let (attempt, subject) = attempt(app, message).await;
+    let now = app.clock.now();
+    let ending = match &attempt {
+        Attempt::Sent(receipt) => Ending::Sent(receipt),
+        Attempt::Failed(error) if message.attempts < TRIES => {
+            Ending::Failed { error, next_attempt_at: now + pause(message.attempts, &app.rng) }
+        }
+        Attempt::Failed(error) => Ending::Dead { error, because: DeadBecause::Exhausted },
+        Attempt::Over(error, because) => Ending::Dead { error, because: *because },
+    };
+    let (id, kind, channel) = (message.id, &message.kind, message.channel.as_str());
+    let well = match &ending {
+        Ending::Sent(_) => {
+            tracing::debug!(message = %id, kind, channel, "sent");
+            true
+        }
+        Ending::Dead { because: DeadBecause::SwitchedOff | DeadBecause::Gone, .. } => {
+            tracing::debug!(message = %id, kind, channel, "not wanted, or about nothing any more");
+            true
+        }
+        // What a provider says may repeat the address: it stands in the row, not in the log.
+        Ending::Failed { .. } => {
+            tracing::warn!(message = %id, channel, attempts = message.attempts, "not delivered yet");
+            false
+        }
+        Ending::Dead { .. } => {
+            tracing::error!(message = %id, kind, channel, "given up");
+            false
+        }
+    };
+    let mut tx = app.db.worker_platform().await?;
+    let ours = outbox::end(&mut tx, message, &ending, subject.as_deref(), now).await?;
+    tx.commit().await?;
+    if !ours {
+        tracing::warn!(message = %id, "took longer than its lease and may go twice");
+    }
+    Ok(well)
+}
+
+/// Writes the message and hands it to its provider; also how its subject was written.
+async fn attempt(app: &AppState, message: &Leased) -> (Attempt, Option<String>) {
+    match is_wanted(app, message).await {
+        Ok(true) => {}
+        Ok(false) => {
+            let error = "its recipient switched this off".to_owned();
+            return (Attempt::Over(error, DeadBecause::SwitchedOff), None);
+        }
+        Err(e) => return (Attempt::Failed(e.to_string()), None),
+    }
+    let mail = match write(app, message) {
+        Ok(mail) => mail,
+        // Written wrong today, written wrong tomorrow.
+        Err(e) => return (Attempt::Over(format!("{e:#}"), DeadBecause::Refused), None),
+    };
+    let sent = match app.ways.of(message.channel) {
+        Some(way) => way.send(&mail).await,
+        None => Err(SendError::Failed("this channel is not configured".to_owned())),
+    };
+    (sent.map_or_else(Attempt::from, Attempt::Sent), Some(mail.subject))
+}
+
+/// Whether its recipient wants to hear of such things on this channel, as they chose last.
+async fn is_wanted(app: &AppState, message: &Leased) -> Result<bool, sqlx::Error> {
+    let of = NoticeType::of_kind(&message.kind);
+    let Some(user_id) = message.about.user_id.filter(|_| of.may_choose(message.channel)) else {
+        return Ok(true);
+    };
+    let mut tx = app.db.worker_platform().await?;
+    let preferences = preferences::of_user(&mut tx, user_id).await?;
+    tx.commit().await?;
+    Ok(preferences.allow(of, message.channel))
+}
+
+fn write(app: &App, message: &Leased) -> anyhow::Result<Mail> {
+    let mut facts = match &message.facts {
         Value::Object(facts) => facts.clone(),
         _ => Map::new(),
     };
-    if let Some(sealed) = &mail.sealed_facts {
-        let plain = app.master_key.open(&purpose(mail.id), sealed).context("the sealed facts do not open")?;
+    if let Some(sealed) = &message.sealed_facts {
+        let plain =
+            app.master_key.open(&purpose(message.id), sealed).context("the sealed facts do not open")?;
         facts.extend(
             serde_json::from_slice::<Map<String, Value>>(&plain).context("the sealed facts are none")?,
         );
     }
-    let letter = compose(&mail.kind, &mail.language, &facts)?;
+    let letter = compose(&message.kind, &message.language, &facts)?;
     Ok(Mail {
-        id: mail.id,
-        kind: mail.kind.clone(),
-        to: mail.recipient.clone(),
+        id: message.id,
+        channel: message.channel,
+        kind: message.kind.clone(),
+        to: message.recipient.clone(),
         text: letter.text(),
-        html: letter.html(&mail.language),
+        html: letter.html(&message.language),
         subject: letter.subject,
-        language: mail.language.clone(),
-        created_at: mail.created_at,
+        language: message.language.clone(),
+        created_at: message.created_at,
     })
 }
 

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use hvflvspot::adapters::mail::Outgoing;
 use hvflvspot::clock::TestClock;
 use hvflvspot::config::Secret;
+use hvflvspot::domain::notification::{Channel, Receipt};
 use hvflvspot::jobs;
 use hvflvspot::store::outbox::{self, NewMail};
 use serde_json::{Value, json};
@@ -179,20 +180,22 @@ async fn two_workers_never_hold_the_same_mail_and_a_lost_lease_changes_nothing()
     let lease = time::Duration::minutes(5);
     let (mut one, mut two) = (app.db.worker_platform().await?, app.db.worker_platform().await?);
     // Both transactions are open at once.
-    let first = outbox::lease(&mut one, 12, lease, app.clock.now()).await?;
-    let second = outbox::lease(&mut two, 12, lease, app.clock.now()).await?;
+    let first = outbox::lease(&mut one, &Channel::ALL, 12, lease, app.clock.now()).await?;
+    let second = outbox::lease(&mut two, &Channel::ALL, 12, lease, app.clock.now()).await?;
     one.commit().await?;
     two.commit().await?;
     assert_eq!((first.len(), second.len()), (12, 8));
     assert!(first.iter().all(|a| second.iter().all(|b| a.id != b.id)));
     let mut tx = app.db.worker_platform().await?;
-    assert!(outbox::lease(&mut tx, 50, lease, app.clock.now()).await?.is_empty());
+    assert!(outbox::lease(&mut tx, &Channel::ALL, 50, lease, app.clock.now()).await?.is_empty());
     clock.advance(Duration::from_secs(301));
-    let again = outbox::lease(&mut tx, 50, lease, app.clock.now()).await?;
+    let again = outbox::lease(&mut tx, &Channel::ALL, 50, lease, app.clock.now()).await?;
     assert_eq!(again.len(), 20, "a worker that died holds nothing for ever");
-    assert!(!outbox::end(&mut tx, &first[0], &outbox::Ending::Sent, app.clock.now()).await?);
+    let receipt = Receipt::default();
+    let sent = outbox::Ending::Sent(&receipt);
+    assert!(!outbox::end(&mut tx, &first[0], &sent, None, app.clock.now()).await?);
     let held = again.iter().find(|m| m.id == first[0].id).context("all are held again")?;
-    assert!(outbox::end(&mut tx, held, &outbox::Ending::Sent, app.clock.now()).await?);
+    assert!(outbox::end(&mut tx, held, &sent, None, app.clock.now()).await?);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Answer, Mail, Mailer, SendError};
+use super::{Answer, Mail, Mailer, Receipt, SendError};
 
 /// The oldest go first.
 const KEPT: usize = 500;
@@ -26,13 +26,13 @@ impl Mailer for Mailbox {
         "mailbox"
     }
 
-    fn send<'a>(&'a self, mail: &'a Mail) -> Answer<'a, Result<(), SendError>> {
+    fn send<'a>(&'a self, mail: &'a Mail) -> Answer<'a, Result<Receipt, SendError>> {
         let mut mails = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if mails.len() == KEPT {
             mails.pop_front();
         }
         mails.push_back(mail.clone());
-        Box::pin(std::future::ready(Ok(())))
+        Box::pin(std::future::ready(Ok(Receipt::default())))
     }
 }
 
@@ -49,6 +49,7 @@ mod tests {
         for n in 0..KEPT + 3 {
             let mail = Mail {
                 id: Uuid::from_u128(n as u128),
+                channel: super::super::Channel::Email,
                 kind: "auth.magic_link".into(),
                 to: if n % 2 == 0 { "Ada@example.org" } else { "bob@example.org" }.into(),
                 subject: n.to_string(),

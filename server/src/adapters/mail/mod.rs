@@ -1,7 +1,9 @@
-//! Mail leaves through one [`Mailer`]: a mail server by SMTP, or the development mailbox. A mail may arrive
-//! twice (a crash between the server's answer and our commit); its Message-ID is then the same.
+//! Messages leave through one [`Mailer`] for each channel: mail through a mail server by SMTP or into the development
+//! mailbox, or any channel through a simulated provider. A mail may arrive twice (a crash between the server's answer and
+//! our commit); its Message-ID is then the same.
 
 pub mod mailbox;
+pub mod simulated;
 pub mod smtp;
 
 use std::fmt;
@@ -11,15 +13,18 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use super::Answer;
+use crate::clock::SharedRng;
 use crate::config::Config;
+pub use crate::domain::notification::{Channel, Receipt};
 use mailbox::Mailbox;
+use simulated::Simulated;
 
-/// Takes mails out of the house.
+/// Takes messages of a channel out of the house.
 pub trait Mailer: Send + Sync + fmt::Debug {
     /// For `/health`.
     fn name(&self) -> &'static str;
 
-    fn send<'a>(&'a self, mail: &'a Mail) -> Answer<'a, Result<(), SendError>>;
+    fn send<'a>(&'a self, mail: &'a Mail) -> Answer<'a, Result<Receipt, SendError>>;
 }
 
 /// A mail, ready to go.
@@ -27,6 +32,7 @@ pub trait Mailer: Send + Sync + fmt::Debug {
 pub struct Mail {
     /// Of the outbox's row; becomes the Message-ID.
     pub id: Uuid,
+    pub channel: Channel,
     pub kind: String,
     pub to: String,
     pub subject: String,
@@ -55,11 +61,16 @@ pub enum Outgoing {
     Smtp(Arc<dyn Mailer>),
     /// Into the development mailbox.
     Mailbox(Mailbox),
+    /// To a provider that is none.
+    Simulated(Arc<Simulated>),
 }
 
 impl Outgoing {
-    /// SMTP if it is configured, else with `--dev` the mailbox.
-    pub fn new(config: &Config) -> anyhow::Result<Self> {
+    /// Simulated if the configuration says so; SMTP if it is configured, else with `--dev` the mailbox.
+    pub fn new(config: &Config, rng: &SharedRng) -> anyhow::Result<Self> {
+        if config.simulated.channels.contains(&Channel::Email) {
+            return Ok(Self::Simulated(Arc::new(Simulated::new(&config.simulated, None, rng))));
+        }
         Ok(match &config.mail.smtp_url {
             Some(url) => Self::Smtp(Arc::new(smtp::Smtp::new(url.reveal(), &config.mail.from)?)),
             None if config.dev => Self::Mailbox(Mailbox::default()),
@@ -72,6 +83,7 @@ impl Outgoing {
             Self::Unconfigured => None,
             Self::Smtp(smtp) => Some(&**smtp),
             Self::Mailbox(mailbox) => Some(mailbox),
+            Self::Simulated(simulated) => Some(&**simulated),
         }
     }
 
@@ -81,5 +93,40 @@ impl Outgoing {
             Self::Mailbox(mailbox) => Some(mailbox),
             _ => None,
         }
+    }
+}
+
+/// The ways out of every channel.
+#[derive(Debug, Clone)]
+pub struct Ways {
+    email: Outgoing,
+    push: Option<Arc<dyn Mailer>>,
+    sms: Option<Arc<dyn Mailer>>,
+}
+
+impl Ways {
+    /// As configured; with `--dev` what has no provider goes into the development mailbox.
+    pub fn new(config: &Config, email: Outgoing, rng: &SharedRng) -> Self {
+        let simulated = |channel| -> Option<Arc<dyn Mailer>> {
+            let wanted = config.simulated.channels.contains(&channel);
+            let mailbox = email.mailbox().cloned();
+            (wanted || mailbox.is_some())
+                .then(|| Arc::new(Simulated::new(&config.simulated, mailbox, rng)) as Arc<dyn Mailer>)
+        };
+        Self { push: simulated(Channel::Push), sms: simulated(Channel::Sms), email }
+    }
+
+    /// What takes the channel's messages, if anything does.
+    pub fn of(&self, channel: Channel) -> Option<&dyn Mailer> {
+        match channel {
+            Channel::Email => self.email.mailer(),
+            Channel::Push => self.push.as_deref(),
+            Channel::Sms => self.sms.as_deref(),
+        }
+    }
+
+    /// The channels that have a way out; messages of the others wait.
+    pub fn open(&self) -> Vec<Channel> {
+        Channel::ALL.into_iter().filter(|channel| self.of(*channel).is_some()).collect()
     }
 }

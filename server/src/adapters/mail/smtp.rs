@@ -8,7 +8,7 @@ use lettre::transport::smtp::PoolConfig;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use reqwest::Url;
 
-use super::{Answer, Mail, Mailer, SendError};
+use super::{Answer, Mail, Mailer, Receipt, SendError};
 
 /// For each step of the conversation.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -72,11 +72,11 @@ impl Mailer for Smtp {
         "smtp"
     }
 
-    fn send<'a>(&'a self, mail: &'a Mail) -> Answer<'a, Result<(), SendError>> {
+    fn send<'a>(&'a self, mail: &'a Mail) -> Answer<'a, Result<Receipt, SendError>> {
         Box::pin(async move {
             let message = self.message(mail)?;
             match self.transport.send(message).await {
-                Ok(_) => Ok(()),
+                Ok(_) => Ok(Receipt::default()),
                 Err(e) if e.is_permanent() => Err(SendError::Refused(e.to_string())),
                 Err(e) => Err(SendError::Failed(e.to_string())),
             }
@@ -148,6 +148,7 @@ mod tests {
         let smtp = Smtp::new("smtp://127.0.0.1:25", "Tickets <tickets@example.org>").unwrap();
         let mail = Mail {
             id: uuid::Uuid::from_u128(7),
+            channel: super::super::Channel::Email,
             kind: "auth.magic_link".into(),
             to: "ada@example.org".into(),
             subject: "Grüße\r\nBcc: eve@example.org".into(),

@@ -3,6 +3,7 @@
 //! mail to mail comes as facts.
 
 mod account;
+mod message;
 mod offer;
 mod ticket;
 mod write;
@@ -45,6 +46,7 @@ pub fn compose(kind: &str, language: &str, facts: &Map<String, Value>) -> Result
     let facts = Facts(facts);
     match kind.split_once('.') {
         Some(("auth", _)) => account::compose(kind, language, &facts),
+        Some(("message", _)) => message::compose(&facts),
         Some(("offer", _)) => offer::compose(kind, language, &facts),
         Some(("ticket", _)) => ticket::compose(kind, &facts),
         _ => Err(ComposeError::UnknownKind(kind.to_owned())),

@@ -43,6 +43,8 @@ use crate::app::AppState;
         (name = "door", description = "Check-in lists, gates and stewards of an event"),
         (name = "devices", description = "The organizer's side of gate devices: invitations, health, incidents"),
         (name = "gates", description = "What gate devices call: CBOR, signed (docs/PROTOCOL.md)"),
+        (name = "notifications", description = "What accounts hear of and how; what organizers write to those who come"),
+        (name = "admin", description = "For administrators of the platform"),
         (name = "statistics", description = "An event in numbers"),
         (name = "health", description = "For load balancers and monitoring"),
         (name = "development", description = "With --dev and from this machine alone"),

@@ -1,0 +1,21 @@
+//! `/notifications`: what an account hears of and how, what it was told, what organizers write to those who come; and
+//! for administrators what could not be delivered.
+
+mod dead;
+mod mine;
+mod preferences;
+mod send;
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::AppState;
+
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(mine::list))
+        .routes(routes!(preferences::show, preferences::put))
+        .routes(routes!(send::send))
+        .routes(routes!(dead::list))
+        .routes(routes!(dead::replay))
+}
