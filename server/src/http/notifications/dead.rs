@@ -63,7 +63,7 @@ impl From<Dead> for DeadJson {
         (status = 200, body = Page<DeadJson>),
         (status = 400, description = "`invalid_cursor`", body = Problem),
         (status = 401, body = Problem),
-        (status = 403, body = Problem),
+        (status = 403, description = "`forbidden`: for administrators alone", body = Problem),
     ),
 )]
 pub(super) async fn list(
@@ -88,7 +88,7 @@ pub(super) async fn list(
     responses(
         (status = 202, description = "Queued"),
         (status = 401, body = Problem),
-        (status = 403, body = Problem),
+        (status = 403, description = "`forbidden`: for administrators alone", body = Problem),
         (status = 404, description = "`not_found`: there is no such dead letter", body = Problem),
         (status = 409, description = "`not_replayable`", body = Problem),
     ),

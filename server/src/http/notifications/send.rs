@@ -93,7 +93,7 @@ pub(super) struct MessageJson {
     responses(
         (status = 202, description = "On its way", body = MessageJson),
         (status = 401, body = Problem),
-        (status = 403, description = "`forbidden`, `scope_required`: `notifications.send`", body = Problem),
+        (status = 403, description = "`forbidden`, `not_a_member`, `not_an_organizer`, `scope_required`: `notifications.send`", body = Problem),
         (status = 404, description = "`not_found`: no such event", body = Problem),
         (status = 409, description = "`request_in_flight`", body = Problem),
         (status = 422, description = "`invalid_fields`, `invalid_body`, `idempotency_key_reused`", body = Problem),
