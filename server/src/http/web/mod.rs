@@ -3,6 +3,7 @@
 
 use axum::Router;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::response::Redirect;
 use axum::routing::get;
 
 use crate::app::AppState;
@@ -17,6 +18,10 @@ pub(super) fn routes() -> Router<AppState> {
         get(async move || ([(CONTENT_TYPE, kind), (CONTENT_SECURITY_POLICY, POLICY)], text))
     };
     Router::new()
+        // Browsers take the fragment of a mail's link along.
+        .route("/", get(async || Redirect::to("/web/")))
+        .route("/web/", page("text/html; charset=utf-8", include_str!("home.html")))
+        .route("/web/home.js", page("text/javascript; charset=utf-8", include_str!("home.js")))
         .route("/web/invitation", page("text/html; charset=utf-8", include_str!("invitation.html")))
         .route("/web/invitation.js", page("text/javascript; charset=utf-8", include_str!("invitation.js")))
         // One page for both: a booking shows its tickets, a ticket itself. The script reads which from the address.
