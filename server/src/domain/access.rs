@@ -428,6 +428,7 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("POST", "/organizer/events/{event_id}/lists", Action::WriteEvents),
     ("PUT", "/organizer/events/{event_id}/lists/{list_id}", Action::WriteEvents),
     ("DELETE", "/organizer/events/{event_id}/lists/{list_id}", Action::WriteEvents),
+    ("POST", "/organizer/events/{event_id}/lists/{list_id}/try", Action::WriteEvents),
     ("GET", "/organizer/events/{event_id}/gates", Action::ReadEvents),
     ("POST", "/organizer/events/{event_id}/gates", Action::WriteEvents),
     ("PUT", "/organizer/events/{event_id}/gates/{gate_id}", Action::WriteEvents),

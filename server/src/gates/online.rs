@@ -5,13 +5,16 @@ use ed25519_dalek::SigningKey;
 use shared::admission::decide::{Knowledge, ManifestView, Question, Verdict, decide};
 use shared::admission::rule::CompiledRule;
 use shared::admission::zone::{EventZone, Zone};
-use shared::bytes::{Hash32, Nonce16, PublicKey};
+use shared::admission::{CutOffs, TicketHistory};
+use shared::bytes::{Hash32, Kid, Nonce16, PublicKey};
 use shared::cbor;
-use shared::ids::{DeviceId, EventId, GateId, ListId, OrganizerId};
+use shared::ids::{DeviceId, EventId, GateId, ListId, OrganizerId, TicketId};
 use shared::log::entry::{Direction, EntryPlace, LogEntry, ScanTime};
 use shared::log::run::{NO_ENTRY, entry_hash, sign_run};
 use shared::manifest::docs::{DeviceCertificate, DocKind, GateConfig, KeyList, ListConfig, ManifestVersion};
+use shared::manifest::rows::{TicketRow, TicketState};
 use shared::manifest::sign1;
+use shared::ticket::Payload;
 use shared::ticket::foreign;
 use shared::ticket::keys::{KeyRing, KeyRingError, Presented};
 use shared::time::{UnixMillis, UnixSecs};
@@ -23,6 +26,7 @@ use super::{KeyError, open_key, organizer_key, record};
 use crate::app::AppState;
 use crate::domain::device::AFTER_EVENT;
 use crate::store::devices::{self, Device, NewDevice};
+use crate::store::manifests::Configuration;
 use crate::store::{import, is_unique_violation, manifests, scans};
 
 /// Associated data under which a virtual device's key is sealed.
@@ -39,6 +43,10 @@ pub enum OnlineError {
     NoList,
     #[error("the event has no such gate")]
     NoGate,
+    #[error("the event has no such ticket")]
+    NoTicket,
+    #[error("the event has no such ticket type")]
+    NoType,
     #[error(transparent)]
     Ring(#[from] KeyRingError),
     #[error(transparent)]
@@ -57,6 +65,29 @@ pub struct Scan<'a> {
     pub gate: Option<GateId>,
     pub direction: Direction,
     pub now: UnixMillis,
+    /// Decides for real and never counts.
+    pub rehearsal: bool,
+}
+
+/// A scan that is only imagined: the way in, with a genuine code.
+#[derive(Debug, Clone, Copy)]
+pub struct Trial<'a> {
+    pub event: EventId,
+    pub list: ListId,
+    pub ticket: Tried,
+    pub gate: Option<GateId>,
+    pub now: UnixMillis,
+    /// In place of the list's rule.
+    pub rule: Option<Option<&'a str>>,
+}
+
+/// Whose verdict is asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Tried {
+    /// A ticket of the event, with its scans so far.
+    Ticket(TicketId),
+    /// A valid ticket of the type with this number that was never scanned.
+    OfType(u16),
 }
 
 /// The verdict with what explains it.
@@ -76,16 +107,7 @@ pub async fn ask(
     scan: &Scan<'_>,
 ) -> Result<Decided, OnlineError> {
     let (org, event) = (organizer.0, scan.event.0);
-    let config = manifests::configuration(conn, org, event).await?.ok_or(OnlineError::NoEvent)?;
-    let position = manifests::position(conn, org, event).await?.ok_or(OnlineError::NoEvent)?;
-    let list = match scan.list {
-        Some(id) => config.lists.iter().find(|l| l.id == id),
-        None => config.lists.iter().find(|l| l.attendance),
-    }
-    .ok_or(OnlineError::NoList)?;
-    if scan.gate.is_some_and(|id| !config.gates.iter().any(|g| g.id == id)) {
-        return Err(OnlineError::NoGate);
-    }
+    let (config, list) = configured(conn, organizer, scan).await?;
     let keys = KeyList {
         organizer,
         issued_at: scan.now.secs(),
@@ -94,20 +116,114 @@ pub async fn ask(
     };
     let presented = KeyRing::new(&keys, scan.event)?.present(scan.text);
     let cut_offs = record::cut_offs(&keys.revoked_devices);
-    let imports = import::is_any(conn, org, event).await?;
     let ticket = match &presented {
         Presented::Foreign { text_hash } => Some(foreign::ticket_of(scan.event, text_hash)),
         other => other.payload().map(|payload| payload.ticket_id),
     };
     let (known, history) = match ticket {
-        None => (None, Default::default()),
+        None => (None, TicketHistory::default()),
         Some(ticket) => {
             let known = scans::ticket_row(conn, org, event, ticket).await?;
-            let histories =
-                record::histories(conn, organizer, scan.event, &[(list.id, ticket)], &cut_offs).await?;
-            (known, histories.into_iter().next().map(|(_, h)| h).unwrap_or_default())
+            (known, history_of(conn, organizer, scan.event, list.id, ticket, &cut_offs).await?)
         }
     };
+    judge(conn, organizer, scan, (config, list), Subject { presented, known, history }).await
+}
+
+/// What the verdict on an imagined scan would be.
+pub async fn try_out(
+    conn: &mut PgConnection,
+    organizer: OrganizerId,
+    trial: &Trial<'_>,
+) -> Result<Decided, OnlineError> {
+    let scan = Scan {
+        event: trial.event,
+        text: "",
+        list: Some(trial.list),
+        gate: trial.gate,
+        direction: Direction::In,
+        now: trial.now,
+        rehearsal: false,
+    };
+    let (config, mut list) = configured(conn, organizer, &scan).await?;
+    if let Some(rule) = trial.rule {
+        list.rule = rule.map(str::to_owned);
+    }
+    let (row, history) = match trial.ticket {
+        Tried::Ticket(ticket) => {
+            let row = scans::ticket_row(conn, organizer.0, scan.event.0, ticket).await?;
+            let cut_offs = record::cut_offs(&manifests::revoked_devices(conn, organizer.0).await?);
+            let history = history_of(conn, organizer, scan.event, list.id, ticket, &cut_offs).await?;
+            (row.ok_or(OnlineError::NoTicket)?, history)
+        }
+        Tried::OfType(type_no) => {
+            let ticket_id = TicketId(Uuid::nil());
+            let row = TicketRow { ticket_id, type_no, generation: 0, state: TicketState::Valid };
+            (row, TicketHistory::default())
+        }
+    };
+    let of_type = config.ticket_types.iter().find(|t| t.number == row.type_no).ok_or(OnlineError::NoType)?;
+    let payload = Payload {
+        generation: row.generation,
+        kid: Kid([0; 4]),
+        ticket_id: row.ticket_id,
+        type_no: row.type_no,
+        issued_at: UnixSecs(0),
+        not_before: of_type.not_before,
+        expires_at: of_type.expires_at,
+    };
+    let presented = Presented::Verified { payload, text_hash: Hash32([0; 32]) };
+    judge(conn, organizer, &scan, (config, list), Subject { presented, known: Some(row), history }).await
+}
+
+/// The event as it is set up, and the list that the scan is for.
+async fn configured(
+    conn: &mut PgConnection,
+    organizer: OrganizerId,
+    scan: &Scan<'_>,
+) -> Result<(Configuration, ListConfig), OnlineError> {
+    let config = manifests::configuration(conn, organizer.0, scan.event.0).await?;
+    let config = config.ok_or(OnlineError::NoEvent)?;
+    let list = match scan.list {
+        Some(id) => config.lists.iter().find(|l| l.id == id),
+        None => config.lists.iter().find(|l| l.attendance),
+    };
+    let list = list.ok_or(OnlineError::NoList)?.clone();
+    if scan.gate.is_some_and(|id| !config.gates.iter().any(|g| g.id == id)) {
+        return Err(OnlineError::NoGate);
+    }
+    Ok((config, list))
+}
+
+async fn history_of(
+    conn: &mut PgConnection,
+    organizer: OrganizerId,
+    event: EventId,
+    list: ListId,
+    ticket: TicketId,
+    cut_offs: &CutOffs,
+) -> Result<TicketHistory, sqlx::Error> {
+    let histories = record::histories(conn, organizer, event, &[(list, ticket)], cut_offs).await?;
+    Ok(histories.into_iter().next().map(|(_, history)| history).unwrap_or_default())
+}
+
+/// What is presented, and what is on record of it.
+struct Subject {
+    presented: Presented,
+    known: Option<TicketRow>,
+    history: TicketHistory,
+}
+
+async fn judge(
+    conn: &mut PgConnection,
+    organizer: OrganizerId,
+    scan: &Scan<'_>,
+    (config, list): (Configuration, ListConfig),
+    subject: Subject,
+) -> Result<Decided, OnlineError> {
+    let (org, event) = (organizer.0, scan.event.0);
+    let position = manifests::position(conn, org, event).await?.ok_or(OnlineError::NoEvent)?;
+    let imports = import::is_any(conn, org, event).await?;
     // What a restored database lost was sold all the same: gates admit it, and so do we.
     let gaps = manifests::gaps(conn, org, event).await?;
     // We are the truth: nothing is late here and nothing stale.
@@ -119,9 +235,9 @@ pub async fn ask(
     let rule = list.rule.as_deref().map(CompiledRule::compile);
     let zone = EventZone::named(&config.info.time_zone);
     let verdict = decide(&Question {
-        presented: &presented,
+        presented: &subject.presented,
         direction: scan.direction,
-        list,
+        list: &list,
         rule: rule.as_ref(),
         gate: scan.gate,
         now: scan.now,
@@ -136,17 +252,17 @@ pub async fn ask(
                 fresh_until: UnixSecs(u32::MAX),
                 hard_until: UnixSecs(u32::MAX),
             }),
-            known,
+            known: subject.known,
             learned: None,
         },
-        history: &history,
+        history: &subject.history,
         override_reason: None,
-        rehearsal: false,
+        rehearsal: scan.rehearsal,
         zone: zone.as_ref().map(|z| z as &dyn Zone),
     });
     Ok(Decided {
         verdict,
-        list: list.clone(),
+        list,
         gates: config.gates,
         time_zone: config.info.time_zone,
         known: ManifestVersion { as_of: scan.now.secs(), ..version },
@@ -259,7 +375,7 @@ pub async fn write(
         nonce,
         target: None,
         direction: verdict.direction,
-        rehearsal: false,
+        rehearsal: verdict.rehearsal,
         time: ScanTime {
             corrected: scan.now,
             error_ms: 0,

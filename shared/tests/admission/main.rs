@@ -1,5 +1,6 @@
 //! `decide` and list rules, by tables.
 
+mod cases;
 mod decide;
 mod explain;
 mod flags;

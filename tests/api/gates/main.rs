@@ -5,6 +5,7 @@ mod incidents;
 mod log;
 mod manifest;
 mod online;
+mod rules;
 mod signed;
 mod venue;
 mod wait;

@@ -69,7 +69,12 @@ impl Venue {
 
     /// With other keys and ids than seed 1 gives.
     pub async fn seeded(seed: u64) -> Result<Self> {
-        let clock = TestClock::at(SystemClock.now());
+        Self::at(seed, SystemClock.now()).await
+    }
+
+    /// With a server whose clock begins at a time of its own.
+    pub async fn at(seed: u64, now: time::OffsetDateTime) -> Result<Self> {
+        let clock = TestClock::at(now);
         let server = TestServer::builder()
             .seed(seed)
             .clock(&clock)

@@ -7,7 +7,7 @@
 
 use gate_core::answer::Answer;
 use gate_core::bench::synthetic::{InstallError, Organizer, Rows};
-use gate_core::clock::TestClock;
+use gate_core::clock::{Clock as _, TestClock};
 use gate_core::db::Db;
 use gate_core::db::table::device::Device;
 use gate_core::db::table::log_entry::{self, Stored};
@@ -28,6 +28,8 @@ pub mod server;
 pub const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
 pub struct Venue {
+    /// When it was made.
+    pub now: UnixMillis,
     pub dir: tempfile::TempDir,
     pub organizer: Organizer,
     pub clock: TestClock,
@@ -58,17 +60,22 @@ impl Venue {
 
     /// Enrolled, without a manifest.
     pub fn empty(change: impl FnOnce(&mut Organizer)) -> Self {
+        Self::at(NOW, change)
+    }
+
+    /// As [`Venue::empty`], at another time.
+    pub fn at(now: UnixMillis, change: impl FnOnce(&mut Organizer)) -> Self {
         let mut rng = StdRng::seed_from_u64(8);
-        let mut organizer = organizer();
+        let mut organizer = Organizer::new(now, &mut StdRng::seed_from_u64(7));
         change(&mut organizer);
         let dir = tempfile::tempdir().unwrap();
         let db = Db::open(dir.path()).unwrap();
         let device = organizer.enroll(&db, 1, &mut rng).unwrap();
         let mut rows: Vec<TicketRow> = (0..10).map(|_| organizer.row(&mut rng)).collect();
         rows.sort_unstable_by_key(|r| r.ticket_id);
-        let version = ManifestVersion { epoch: 1, change_seq: 0, as_of: NOW.secs().minus_secs(120) };
-        let clock = TestClock::at(NOW);
-        Self { dir, organizer, clock, rng, device, rows, version }
+        let version = ManifestVersion { epoch: 1, change_seq: 0, as_of: now.secs().minus_secs(120) };
+        let clock = TestClock::at(now);
+        Self { now, dir, organizer, clock, rng, device, rows, version }
     }
 
     pub fn path(&self) -> &Path {
@@ -83,7 +90,7 @@ impl Venue {
     pub fn publish(&mut self) -> Result<(), InstallError> {
         self.version.change_seq += 1;
         let echo = Nonce16([3; 16]);
-        let answer = self.organizer.answer(self.version, &self.rows, Rows::Full, echo, NOW);
+        let answer = self.organizer.answer(self.version, &self.rows, Rows::Full, echo, self.now);
         let db = Db::open(self.dir.path()).unwrap();
         self.organizer.install(&db, &self.device, &answer, echo, &mut |_| Ok(()))
     }
@@ -112,7 +119,12 @@ impl Venue {
     }
 
     pub fn code_of(&self, row: &TicketRow) -> String {
-        self.organizer.code(row, NOW.secs().minus_secs(3600))
+        self.organizer.code(row, self.now.secs().minus_secs(3600))
+    }
+
+    /// What the gate's wall clock shows.
+    pub fn clock_now(&self) -> UnixMillis {
+        self.clock.wall()
     }
 
     /// This device's log, oldest first.

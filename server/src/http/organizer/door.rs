@@ -5,11 +5,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::admission::rule::CompiledRule;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{finish, look, open, room_for_one_more};
+use super::{finish, look, open, room_for_one_more, rules};
 use crate::app::AppState;
 use crate::domain::account::Password;
 use crate::domain::steward::is_pin;
@@ -33,7 +32,7 @@ pub(super) struct ListJson {
     ticket_type_ids: Option<Vec<Uuid>>,
     multiple_entry: bool,
     reentry_after_exit: bool,
-    /// A typed condition; null: none.
+    /// A typed condition, with ticket types by id; null: none.
     #[schema(value_type = Option<Object>)]
     rule: Option<Value>,
 }
@@ -54,7 +53,8 @@ pub(super) struct ListFields {
     multiple_entry: Option<bool>,
     /// After an exit the ticket may enter again.
     reentry_after_exit: Option<bool>,
-    /// A typed condition; null: none.
+    /// A typed condition (docs/PROTOCOL.md, section 10); null: none. It names ticket types by id or by number, and only
+    /// types and gates that the event has.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Object>, example = json!({ "compare": { "value": "entries_today", "op": "<", "to": 2 } }))]
     rule: Option<Option<Value>>,
@@ -114,11 +114,12 @@ pub(super) async fn create_list(
         archived_at: None,
     };
     let numbers = Numbers::read(&mut tx, &member, event_id).await?;
+    let gates = door::gates(&mut tx, member.organizer_id, event_id).await?;
     let mut wrong = Wrong::default();
     if fields.name.is_none() {
         wrong.note("name", "required", "this field is required");
     }
-    fields.apply(&mut list, &numbers, &mut wrong);
+    fields.apply(&mut list, &numbers, &gates, &mut wrong);
     wrong.check()?;
     room_for_one_more(door::lists(&mut tx, member.organizer_id, event_id).await?.len())?;
     if list.attendance {
@@ -147,8 +148,9 @@ pub(super) async fn update_list(
     let (mut tx, _) = open(&app, &member, event_id).await?;
     let mut list = find_list(&mut tx, &member, event_id, list_id).await?;
     let numbers = Numbers::read(&mut tx, &member, event_id).await?;
+    let gates = door::gates(&mut tx, member.organizer_id, event_id).await?;
     let mut wrong = Wrong::default();
-    fields.apply(&mut list, &numbers, &mut wrong);
+    fields.apply(&mut list, &numbers, &gates, &mut wrong);
     wrong.check()?;
     list.updated_at = app.clock.now();
     match (list.attendance, fields.attendance) {
@@ -274,11 +276,14 @@ pub(super) async fn update_gate(
     Ok(Json(gate_json(gate)))
 }
 
-/// Removes a gate. Its scans stay on record.
+/// Removes a gate. Its scans stay on record. One that a list's rule names stays.
 #[utoipa::path(
     delete, path = "/organizer/events/{event_id}/gates/{gate_id}", operation_id = "archive_gate", tag = "door",
     params(("event_id" = Uuid, Path), ("gate_id" = Uuid, Path)), security(("bearer" = [])),
-    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem)),
+    responses(
+        (status = 204), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, description = "`gate_in_rule`: change the rule of that list first", body = Problem),
+    ),
 )]
 pub(super) async fn archive_gate(
     State(app): State<AppState>,
@@ -287,6 +292,12 @@ pub(super) async fn archive_gate(
 ) -> Result<StatusCode, ApiError> {
     let (mut tx, _) = open(&app, &member, event_id).await?;
     let mut gate = find_gate(&mut tx, &member, event_id, gate_id).await?;
+    let lists = door::lists(&mut tx, member.organizer_id, event_id).await?;
+    let names_it = |l: &&CheckinList| l.rule.as_ref().is_some_and(|rule| rules::names_gate(rule, gate_id));
+    if let Some(list) = lists.iter().find(names_it) {
+        let why = format!("the rule of the list {} names this gate", list.name);
+        return Err(ApiError::conflict("gate_in_rule", why));
+    }
     gate.archived_at = Some(app.clock.now());
     door::put_gate(&mut tx, member.organizer_id, &gate).await?;
     finish(&app, tx, &member, event_id, "gate.archived", ("gate", gate_id)).await?;
@@ -428,7 +439,7 @@ fn attendance_required() -> ApiError {
 }
 
 impl ListFields {
-    fn apply(&self, list: &mut CheckinList, numbers: &Numbers, wrong: &mut Wrong) {
+    fn apply(&self, list: &mut CheckinList, numbers: &Numbers, gates: &[Gate], wrong: &mut Wrong) {
         if let Some(name) = &self.name {
             list.name = wrong.line("name", name, 1, 200);
         }
@@ -436,10 +447,7 @@ impl ListFields {
             list.type_numbers = types.as_ref().map(|ids| numbers.of(ids, wrong));
         }
         if let Some(rule) = &self.rule {
-            if let Some(Err(e)) = rule.as_ref().map(|rule| CompiledRule::parse(&rule.to_string())) {
-                wrong.note("rule", "invalid", e.to_string());
-            }
-            list.rule.clone_from(rule);
+            list.rule = rule.as_ref().map(|rule| rules::checked(rule, numbers, gates, wrong));
         }
         list.multiple_entry = self.multiple_entry.unwrap_or(list.multiple_entry);
         list.reentry_after_exit = self.reentry_after_exit.unwrap_or(list.reentry_after_exit);
@@ -467,7 +475,7 @@ impl StewardFields {
 pub(super) struct Numbers(Vec<(Uuid, i32)>);
 
 impl Numbers {
-    async fn read(tx: &mut Tx, member: &Staff, event_id: Uuid) -> Result<Self, sqlx::Error> {
+    pub(super) async fn read(tx: &mut Tx, member: &Staff, event_id: Uuid) -> Result<Self, sqlx::Error> {
         Ok(Self::of_types(&ticket_type::of_event(tx, member.organizer_id, event_id).await?))
     }
 
@@ -475,11 +483,19 @@ impl Numbers {
         Self(types.iter().map(|t| (t.ticket_type_id, t.number)).collect())
     }
 
+    pub(super) fn number(&self, id: Uuid) -> Option<i32> {
+        self.0.iter().find(|(known, _)| *known == id).map(|(_, number)| *number)
+    }
+
+    pub(super) fn id(&self, number: i64) -> Option<Uuid> {
+        self.0.iter().find(|(_, known)| i64::from(*known) == number).map(|(id, _)| *id)
+    }
+
     fn of(&self, ids: &[Uuid], wrong: &mut Wrong) -> Vec<i32> {
         let mut numbers = Vec::with_capacity(ids.len());
         for (at, id) in ids.iter().enumerate() {
-            match self.0.iter().find(|(known, _)| known == id) {
-                Some((_, number)) => numbers.push(*number),
+            match self.number(*id) {
+                Some(number) => numbers.push(number),
                 None => {
                     wrong.note(format!("ticket_type_ids[{at}]"), "unknown", "there is no such ticket type")
                 }
@@ -491,7 +507,7 @@ impl Numbers {
     }
 
     pub(super) fn json(&self, list: CheckinList) -> ListJson {
-        let id = |number: &i32| self.0.iter().find(|(_, n)| n == number).map(|(id, _)| *id);
+        let id = |number: &i32| self.id(i64::from(*number));
         ListJson {
             list_id: list.list_id,
             name: list.name,
@@ -499,7 +515,7 @@ impl Numbers {
             ticket_type_ids: list.type_numbers.map(|numbers| numbers.iter().filter_map(id).collect()),
             multiple_entry: list.multiple_entry,
             reentry_after_exit: list.reentry_after_exit,
-            rule: list.rule,
+            rule: list.rule.map(|rule| rules::told(rule, self)),
         }
     }
 }

@@ -15,6 +15,7 @@ mod payment_account;
 mod profile;
 mod promo_codes;
 mod questions;
+mod rules;
 mod system_accounts;
 mod ticket_types;
 mod tickets;
@@ -67,6 +68,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(promo_codes::update, promo_codes::archive))
         .routes(routes!(door::lists, door::create_list))
         .routes(routes!(door::update_list, door::archive_list))
+        .routes(routes!(rules::try_list))
         .routes(routes!(door::gates, door::create_gate))
         .routes(routes!(door::update_gate, door::archive_gate))
         .routes(routes!(door::stewards, door::create_steward))

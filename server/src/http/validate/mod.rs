@@ -48,6 +48,9 @@ struct CheckIn {
     /// Identity of this attempt, 16 bytes in hex: the same nonce is the same scan, and gets the same answer.
     #[schema(value_type = Option<String>)]
     nonce: Option<Nonce16>,
+    /// Decides and records as ever, and never counts.
+    #[serde(default)]
+    rehearsal: bool,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -149,6 +152,7 @@ async fn validate(
             _ => Direction::In,
         },
         now: UnixMillis(app.clock.now_ms()),
+        rehearsal: check_in.is_some_and(|c| c.rehearsal),
     };
     match check_in {
         None => {
@@ -259,7 +263,7 @@ async fn record(
 fn request_hash(scan: &Scan<'_>) -> Hash32 {
     let list = scan.list.map_or([0; 16], |l| *l.as_bytes());
     let gate = scan.gate.map_or([0; 16], |g| *g.as_bytes());
-    let out = [u8::from(scan.direction == Direction::Out)];
+    let out = [u8::from(scan.direction == Direction::Out) | u8::from(scan.rehearsal) << 1];
     sha256(b"hvflvspot/online-scan/v1\0", &[&list, &gate, &out, scan.text.as_bytes()])
 }
 
@@ -306,6 +310,8 @@ impl From<OnlineError> for ApiError {
             OnlineError::NoEvent => Self::not_found("event"),
             OnlineError::NoList => Self::not_found("check-in list"),
             OnlineError::NoGate => Self::not_found("gate"),
+            OnlineError::NoTicket => Self::not_found("ticket"),
+            OnlineError::NoType => Self::not_found("ticket type"),
             OnlineError::Keys(e) => e.into(),
             OnlineError::Database(e) => e.into(),
             e @ OnlineError::Ring(_) => Self::internal(e),
