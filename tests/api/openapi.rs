@@ -1,5 +1,6 @@
 //! The OpenAPI document: complete, stable, and equal to the checked-in copy. What it says of answers is checked by every
 //! API test (see `support::documented`), and from outside by scripts/third/schemathesis.
+//! `OPENAPI=write cargo nextest run -p hvflvspot-tests --test openapi` writes the copy anew, as `make gen` does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,6 +40,9 @@ fn none(complaints: &[String]) -> Result<()> {
 #[test]
 fn the_checked_in_document_is_what_the_routes_say() -> Result<()> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+    if std::env::var("OPENAPI").is_ok_and(|v| v == "write") {
+        std::fs::write(path, format!("{}\n", hvflvspot::http::openapi::document().to_pretty_json()?))?;
+    }
     let kept: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
     let now = document()?;
     if kept == now {

@@ -83,6 +83,7 @@ async fn play(venue: &mut Venue, types: &[Uuid; 2], case: &Case, sold: &Sold) ->
         json!({ "multiple_entry": true, "reentry_after_exit": true, "ticket_type_ids": null, "rule": null });
     put(venue, &list_path(venue), &free).await?.expect(200)?;
     replay(venue, case, sold).await?;
+    venue.owner = venue.member("owner").await?;
 
     let of_list = case
         .types
