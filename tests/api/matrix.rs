@@ -139,6 +139,9 @@ fn body_of(operation: &Operation) -> Value {
             "name": "Seats", "price": { "amount_minor": 2_000, "currency": "EUR" },
             "tax": { "rate_bp": 1_000, "inclusive": true }, "capacity": 10,
         }),
+        "POST /organizer/events/{event_id}/lists/{list_id}/try" => {
+            json!({ "ticket_type_id": "$ticket_type_id" })
+        }
         "POST /organizer/events/{event_id}/complimentary" | "POST /events/{event_id}/waiting-list" => json!({
             "ticket_type_id": "$ticket_type_id", "quantity": 1, "email": "somebody@matrix.example",
         }),
