@@ -130,6 +130,15 @@ const INVARIANTS: &[(&str, &str)] = &[
              is distinct from array_position(array['valid', 'blocked', 'refunded', 'canceled', 'withdrawn'], t.state) - 1",
     ),
     (
+        "14 the last manifest row of each ticket says its generation, so that older codes are dead",
+        "select count(*) from tickets t
+          where (select get_byte(substring(m.rows from position(decode(replace(t.ticket_id::text, '-', ''), 'hex') in m.rows) + 18 for 1), 0)
+                   from manifest_changes m
+                  where m.event_id = t.event_id and position(decode(replace(t.ticket_id::text, '-', ''), 'hex') in m.rows) > 0
+                  order by m.change_seq desc limit 1)
+             is distinct from t.generation",
+    ),
+    (
         "15 a provider's reference belongs to one movement",
         "select count(*) from (select from transactions where provider_ref is not null
                                 group by organizer_id, provider, provider_ref having count(*) > 1) x",

@@ -44,6 +44,8 @@ pub struct Stage {
     pub clock: TestClock,
     /// Owner of the organizer.
     pub owner: String,
+    /// The owner's, for when that is over.
+    pub refresh_token: String,
     pub organizer_id: Uuid,
     pub event_id: String,
     pub ticket_type_id: String,
@@ -80,7 +82,8 @@ impl Stage {
     pub async fn open_with(capacity: u32, price: i64, change: impl FnOnce(&mut Config)) -> Result<Self> {
         let clock = TestClock::at(now());
         let server = TestServer::builder().clock(&clock).config(change).start().await?;
-        let owner = sign_up(&server, "owner@example.org").await?;
+        let session = session(&server, "owner@example.org").await?;
+        let (owner, refresh_token) = (text(&session, "access_token"), text(&session, "refresh_token"));
         let profile = json!({ "name": "Nachtklang", "contact_email": "office@example.org" });
         let profile =
             send(server.request(Method::PUT, "/organizer/profile").bearer_auth(&owner).json(&profile))
@@ -91,6 +94,7 @@ impl Stage {
             server,
             clock,
             owner,
+            refresh_token,
             organizer_id,
             event_id: String::new(),
             ticket_type_id: String::new(),
@@ -99,6 +103,15 @@ impl Stage {
         stage.ticket_type_id = stage.ticket_type(&stage.event_id, price, capacity).await?;
         stage.own(Method::POST, &format!("/organizer/events/{}/publish", stage.event_id), json!({})).await?;
         Ok(stage)
+    }
+
+    /// A new access token for the owner, without the cost of a password.
+    pub async fn sign_in_again(&mut self) -> Result<()> {
+        let body = json!({ "refresh_token": self.refresh_token });
+        let session =
+            self.server.post("/auth/v1/token?grant_type=refresh_token", &body).await?.expect(200)?;
+        (self.owner, self.refresh_token) = (text(&session, "access_token"), text(&session, "refresh_token"));
+        Ok(())
     }
 
     /// A draft event.
@@ -245,9 +258,13 @@ impl Stage {
 
 /// A new account's access token.
 pub async fn sign_up(server: &TestServer, email: &str) -> Result<String> {
+    Ok(text(&session(server, email).await?, "access_token"))
+}
+
+/// A new account, signed in.
+async fn session(server: &TestServer, email: &str) -> Result<Value> {
     let body = json!({ "email": email, "password": "correct horse battery staple" });
-    let session = server.post("/auth/v1/signup", &body).await?.expect(200)?;
-    Ok(text(&session, "access_token"))
+    server.post("/auth/v1/signup", &body).await?.expect(200)
 }
 
 /// A member of a JSON object as text; empty if it is none.

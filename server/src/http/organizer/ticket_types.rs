@@ -240,7 +240,7 @@ pub(super) async fn create(
     security(("bearer" = [])),
     responses(
         (status = 200, body = TicketTypeJson), (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 409, description = "`capacity_in_use`: more is held and sold; `event_canceled`", body = Problem),
+        (status = 409, description = "`capacity_in_use`, `event_canceled`: more is held and sold, or the event is over for good", body = Problem),
         (status = 422, description = "`invalid_fields`", body = Problem),
     ),
 )]
