@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::app::AppState;
 use crate::domain::booking::BookingStatus;
-use crate::selling::refund::{self, Refunded};
+use crate::selling::refund;
 use crate::selling::{Actor, StepError};
 use crate::store::cancellation::{self as rows, Holder, Item};
 use crate::store::outbox::{self, NewMail};
@@ -22,8 +22,6 @@ const TICKETS: i64 = 500;
 const BOOKINGS: i64 = 200;
 /// Refunds asked of the provider at once.
 const REFUNDS: i64 = 8;
-/// Refused refunds are asked for so often, then a person must look.
-const TRIES: i32 = 5;
 /// Until the next try; a refund in flight is brought to its end by the reconcile job.
 const PAUSE: Duration = Duration::seconds(30);
 
@@ -155,28 +153,22 @@ async fn refund_one(app: &AppState, organizer_id: Uuid, item: Item) -> Result<()
             let mut tx = app.db.tenant(organizer_id).await?;
             rows::close_free(&mut tx, organizer_id, booking_id, now).await?;
             tx.commit().await?;
-            Some(("free", None))
+            Some("free")
         }
-        BookingStatus::Canceled => Some(("free", None)),
-        BookingStatus::Refunded => Some(("refunded", None)),
+        BookingStatus::Canceled => Some("free"),
+        BookingStatus::Refunded => Some("refunded"),
         _ => {
             let refund_id = app.rng.uuid(&*app.clock);
             let why = Some("the event was canceled".to_owned());
-            let outcome =
-                refund::whole_booking(app, organizer_id, booking_id, refund_id, why, Actor::job()).await?;
-            match outcome {
-                Some(Refunded::Declined(code) | Refunded::Failed(code)) if item.attempts >= TRIES => {
-                    Some(("failed", Some(code)))
-                }
-                // Refused: later again. Done, in flight, or another's: the next look sees whether all is back, for
-                // another refund of a part may still be on its way, and be refused.
-                Some(_) | None => None,
-            }
+            // Refused: it is counted there, and asked for later again. Done, in flight, or another's: the next look
+            // sees whether all is back, for another refund of a part may still be on its way, and be refused.
+            refund::whole_booking(app, organizer_id, booking_id, refund_id, why, Actor::job()).await?;
+            None
         }
     };
-    if let Some((status, failure)) = ended {
+    if let Some(status) = ended {
         let mut tx = app.db.tenant(organizer_id).await?;
-        rows::end(&mut tx, organizer_id, booking_id, status, failure.as_deref()).await?;
+        rows::end(&mut tx, organizer_id, booking_id, status).await?;
         tx.commit().await?;
     }
     Ok(())

@@ -1,9 +1,19 @@
-//! Removes sessions and refresh tokens that are over for good, counts of attempts of long ago, old mails,
-//! and what sales locked persons by.
+//! Removes what is over for good: sessions and refresh tokens, counts of attempts of long ago, old mails, and of each
+//! organizer the events that payment providers told and what sales locked persons by.
+
+use time::Duration;
+use uuid::Uuid;
 
 use crate::app::AppState;
-use crate::store::{directory, one_time, outbox, sweep};
+use crate::store::{directory, one_time, outbox, payment_event, sweep};
 
+/// Providers tell an event again for some days, and by hand for a month; a later repeat only asks how things stand.
+const EVENTS: Duration = Duration::days(90);
+
+/// One step.
+///
+/// # Errors
+/// Of the database; what was removed is removed.
 pub async fn run(app: &AppState) -> anyhow::Result<()> {
     let mut tx = app.db.worker_platform().await?;
     let sessions = sweep::remove_ended_sessions(&mut tx, app.clock.now()).await?;
@@ -13,14 +23,27 @@ pub async fn run(app: &AppState) -> anyhow::Result<()> {
     let mails = outbox::remove_old(&mut tx, app.clock.now()).await?;
     let organizers = directory::organizers(&mut tx).await?;
     tx.commit().await?;
-    let mut locks = 0;
+    if sessions + attempts + tokens + mails > 0 {
+        tracing::debug!(sessions, attempts, tokens, mails, "removed what is over");
+    }
+    let mut failed = None;
     for organizer_id in organizers {
-        let mut tx = app.db.worker_tenant(organizer_id).await?;
-        locks += sweep::remove_old_locks(&mut tx, organizer_id, app.clock.now()).await?;
-        tx.commit().await?;
+        if app.stopping.is_cancelled() {
+            break;
+        }
+        if let Err(e) = of_organizer(app, organizer_id).await {
+            tracing::warn!(%organizer_id, "what is over is not removed: {e:#}");
+            failed = Some(e);
+        }
     }
-    if sessions + attempts + tokens + mails + locks > 0 {
-        tracing::debug!(sessions, attempts, tokens, mails, locks, "removed what is over");
-    }
+    failed.map_or(Ok(()), Err)
+}
+
+async fn of_organizer(app: &AppState, organizer_id: Uuid) -> anyhow::Result<()> {
+    let now = app.clock.now();
+    let mut tx = app.db.worker_tenant(organizer_id).await?;
+    payment_event::forget(&mut tx, organizer_id, now - EVENTS).await?;
+    sweep::remove_old_locks(&mut tx, organizer_id, now).await?;
+    tx.commit().await?;
     Ok(())
 }

@@ -60,6 +60,21 @@ pub async fn event_for_sale(app: &App, event_id: Uuid) -> Result<Option<Arc<Sale
     }))
 }
 
+/// The same as it stands now: what is in memory is good if it is of the event's version.
+pub async fn event_as_it_is(app: &App, event_id: Uuid) -> Result<Option<Arc<SaleEvent>>, sqlx::Error> {
+    if let Some(known) = app.selling.catalog.get(event_id) {
+        let organizer_id = known.organizer_id.0;
+        let mut tx = app.db.tenant(organizer_id).await?;
+        let version = event::sale_version(&mut tx, organizer_id, event_id).await?;
+        tx.commit().await?;
+        if version == Some(known.version) {
+            return Ok(Some(known));
+        }
+        app.selling.catalog.forget(event_id);
+    }
+    event_for_sale(app, event_id).await
+}
+
 /// Reads an event for sale; under the organizer's context.
 pub(super) async fn load(
     conn: &mut PgConnection,

@@ -172,16 +172,20 @@ impl Room {
             false => promo::lock(conn, organizer_id, &wanted).await?,
         };
         let codes: HashMap<Uuid, Stored> = codes.into_iter().map(|c| (c.promo_code_id, c)).collect();
-        let mut uses = HashMap::new();
-        for claim in claims {
-            if let Some((id, _)) = claim.code
-                && codes.get(&id).is_some_and(|code| code.max_uses_per_person.is_some())
-                && !uses.contains_key(&(id, claim.person))
-            {
-                let n = promo::uses_by(conn, organizer_id, id, &claim.person).await?;
-                uses.insert((id, claim.person), n);
+        let counted = |id: &Uuid| codes.get(id).is_some_and(|code| code.max_uses_per_person.is_some());
+        let pairs: HashSet<(Uuid, [u8; 32])> = claims
+            .iter()
+            .filter_map(|claim| Some((claim.code.map(|(id, _)| id).filter(counted)?, claim.person)))
+            .collect();
+        let pairs: Vec<(Uuid, [u8; 32])> = pairs.into_iter().collect();
+        let uses: HashMap<_, _> = match pairs.is_empty() {
+            true => HashMap::new(),
+            false => {
+                let wanted: Vec<(Uuid, &[u8])> = pairs.iter().map(|(id, person)| (*id, &person[..])).collect();
+                let counts = promo::uses_by(conn, organizer_id, &wanted).await?;
+                pairs.into_iter().zip(counts).collect()
             }
-        }
+        };
         let mut had = HashMap::new();
         if claims.iter().any(|c| c.is_limited()) {
             for row in promo::had_by(conn, organizer_id, event_id, &persons).await? {

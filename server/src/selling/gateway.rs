@@ -203,6 +203,22 @@ pub async fn own(app: &App, organizer_id: Uuid) -> Result<Option<Arc<Account>>, 
     Ok(account)
 }
 
+/// Whose key it is, as Stripe tells; none if it does not.
+pub async fn account_of_key(app: &App, secret_key: &str) -> Option<String> {
+    let gateways = &app.selling.gateways;
+    Stripe::new(gateways.http.clone(), gateways.api_base.clone(), Secret::new(secret_key)).account().await
+}
+
+/// The same of the key that is stored, if there is one.
+///
+/// # Errors
+/// It does not open under this master key.
+pub async fn account_of_stored(app: &App, row: &PaymentAccount) -> anyhow::Result<Option<String>> {
+    let Some(sealed) = &row.secret_key_sealed else { return Ok(None) };
+    let key = app.master_key.open(SECRET_KEY, sealed)?;
+    Ok(account_of_key(app, std::str::from_utf8(&key).context("a secret key is text")?).await)
+}
+
 fn open(app: &App, row: PaymentAccount) -> anyhow::Result<Option<Account>> {
     let Some(sealed) = row.secret_key_sealed else { return Ok(None) };
     let key = app.master_key.open(SECRET_KEY, &sealed)?;

@@ -107,6 +107,7 @@ impl Payment {
             provider_ref: self.provider_ref.clone(),
             attempt: self.attempt,
             age: now - self.begun_at,
+            over: now >= self.begun_at + PAYMENT_PATIENCE,
         }
     }
 }
@@ -298,7 +299,7 @@ async fn arrived(
         let mut tx = app.db.tenant(payment.organizer_id).await?;
         let now = app.clock.now();
         let again =
-            sale::reacquire(&mut tx, payment.organizer_id, payment.booking_id, now + PAYMENT_PATIENCE)
+            sale::reacquire(&mut tx, payment.organizer_id, payment.booking_id, now + PAYMENT_PATIENCE, now)
                 .await?;
         if !again {
             break;

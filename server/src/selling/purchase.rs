@@ -104,6 +104,12 @@ pub(crate) struct HoldOrder {
     pub(super) key: Option<Claiming>,
 }
 
+impl HoldOrder {
+    pub(super) const fn booking_id(&self) -> Uuid {
+        self.hold.booking_id
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HoldAnswer {
     Held,
@@ -193,8 +199,7 @@ pub async fn quote(
     wishes: &[Wish],
     promo_code: Option<&str>,
 ) -> Result<(Arc<SaleEvent>, Quote), PurchaseError> {
-    app.selling.catalog.forget(event_id);
-    let event = catalog::event_for_sale(app, event_id).await?.ok_or(PurchaseError::NoEvent)?;
+    let event = catalog::event_as_it_is(app, event_id).await?.ok_or(PurchaseError::NoEvent)?;
     let code = match promo_code {
         Some(text) => Some(code_of(app, &event, text).await?),
         None => None,

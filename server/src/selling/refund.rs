@@ -1,6 +1,9 @@
 //! Money back: tickets are blocked and the row is written, then the provider is asked, then its answer
 //! revokes the tickets or gives them back.
 
+use serde_json::{Value, json};
+use shared::ids::{EventId, OrganizerId, TicketId};
+use shared::money::Money;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -12,15 +15,19 @@ use crate::app::AppState;
 use crate::domain::ledger;
 use crate::domain::refund::{NotRefundable, What};
 use crate::fault;
+use crate::gates::record;
 use crate::store::audit::{self, Act};
 use crate::store::change::RecordError;
+use crate::store::outbox::{self, NewMail};
 use crate::store::refund::{self as rows, Begun, NewRefund};
 use crate::store::ticket::manifest_rows;
 use crate::store::transaction::{FailedBy, Transaction};
-use crate::store::{change, transaction};
+use crate::store::{Tx, booking, cancellation, change, event, manifests, scans, transaction};
 
 /// How long a provider is listened to.
 const PROVIDER_PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+/// A refund of a canceled event is asked for again until it was refused so often; then a person must look.
+const TRIES: i32 = 5;
 
 /// How a refund ended, or that it has not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +61,8 @@ pub enum BeginError {
     NotPaid,
     #[error(transparent)]
     NotRefundable(#[from] NotRefundable),
+    #[error("a ticket of these has let somebody in: only the organizer gives its money back")]
+    Admitted,
     #[error(transparent)]
     Step(#[from] StepError),
 }
@@ -80,8 +89,17 @@ pub async fn refund(app: &AppState, request: Request, actor: Actor) -> Result<Re
     // Remembered from here on: no second connection is asked for inside the transaction.
     gateway::own(app, organizer_id).await?;
     let mut tx = app.db.tenant(organizer_id).await?;
+    let event_id = match asker {
+        Some(_) => Some(hold_scans(&mut tx, organizer_id, booking_id).await?.ok_or(BeginError::NotPaid)?),
+        None => None,
+    };
     let facts = rows::facts(&mut tx, organizer_id, booking_id, asker).await?.ok_or(BeginError::NotPaid)?;
     let plan = facts.plan(&what)?;
+    if let Some(event_id) = event_id
+        && was_admitted(&mut tx, organizer_id, event_id, &plan.tickets).await?
+    {
+        return Err(BeginError::Admitted);
+    }
     let new = NewRefund { refund_id, reason, amounts: plan.amounts, next_attempt_at: now + FIRST_RECONCILE };
     // The booking's row is ours since `facts`: what was planned still holds.
     let begun = rows::begin(&mut tx, organizer_id, booking_id, &new, now).await?;
@@ -103,6 +121,30 @@ pub async fn refund(app: &AppState, request: Request, actor: Actor) -> Result<Re
     Ok(drive(app, organizer_id, asked, begun, actor).await?)
 }
 
+/// Nobody is let in to the booking's event until the transaction ends: so that nobody gets in and the money back, too.
+/// The event; none if there is no such booking.
+async fn hold_scans(tx: &mut Tx, organizer_id: Uuid, booking_id: Uuid) -> Result<Option<Uuid>, sqlx::Error> {
+    let Some(booking) = booking::find(tx, organizer_id, booking_id).await? else { return Ok(None) };
+    scans::lock_cursor(tx, organizer_id, booking.event_id).await?;
+    Ok(Some(booking.event_id))
+}
+
+/// Whether one of the tickets has let somebody in; under the lock of the event's scan cursor.
+async fn was_admitted(
+    tx: &mut Tx,
+    organizer_id: Uuid,
+    event_id: Uuid,
+    tickets: &[Uuid],
+) -> Result<bool, sqlx::Error> {
+    let lists = manifests::lists(tx, organizer_id, event_id, false).await?;
+    let Some(list) = lists.iter().find(|l| l.attendance) else { return Ok(false) };
+    let cut_offs = record::cut_offs(&manifests::revoked_devices(tx, organizer_id).await?);
+    let pairs: Vec<_> = tickets.iter().map(|id| (list.id, TicketId(*id))).collect();
+    let histories =
+        record::histories(tx, OrganizerId(organizer_id), EventId(event_id), &pairs, &cut_offs).await?;
+    Ok(histories.iter().any(|(_, history)| history.first_admission().is_some()))
+}
+
 /// Begins and drives the refund of all that is left of a booking. `None` if nothing is.
 ///
 /// # Errors
@@ -119,7 +161,7 @@ pub async fn whole_booking(
     let request = Request { organizer_id, booking_id, refund_id, what, reason, asker: None };
     match refund(app, request, actor).await {
         Ok(done) => Ok(Some(done)),
-        Err(BeginError::NotPaid | BeginError::NotRefundable(_)) => Ok(None),
+        Err(BeginError::NotPaid | BeginError::NotRefundable(_) | BeginError::Admitted) => Ok(None),
         Err(BeginError::Step(e)) => Err(e),
     }
 }
@@ -245,6 +287,7 @@ async fn complete(
     let detail = serde_json::json!({ "amount_minor": row.amount_minor, "tickets": revoked.len() });
     let act = act(app, "booking.refunded", done.booking_id, actor, detail);
     audit::record(&mut tx, organizer_id, &act, now).await?;
+    tell(app, &mut tx, &row, revoked.len()).await?;
     if !revoked.is_empty() {
         change::record(&mut tx, organizer_id, done.event_id, &manifest_rows(&revoked), None).await?;
     }
@@ -265,6 +308,7 @@ async fn fail(
     let now = app.clock.now();
     let mut tx = app.db.tenant(organizer_id).await?;
     let Some(done) = rows::fail(&mut tx, organizer_id, refund_id, why, now).await? else { return Ok(()) };
+    cancellation::count_refusal(&mut tx, organizer_id, done.booking_id, why.1, TRIES).await?;
     let valid_again = rows::unblock_tickets(&mut tx, organizer_id, refund_id).await?;
     // Nobody waits for the answer of a job: it must be found in the audit.
     let late = actor.kind == "job";
@@ -317,9 +361,60 @@ pub(super) async fn of_late_payment(
     let job = Actor::job();
     let act = act(app, "booking.paid_too_late", payment.booking_id, &job, serde_json::json!({}));
     audit::record(&mut tx, payment.organizer_id, &act, now).await?;
+    let found = booking::find(&mut tx, payment.organizer_id, payment.booking_id).await?;
+    if let Some(found) = found {
+        let refund = amount(payment.amount_minor, &payment.currency);
+        mail(app, &mut tx, &found, "offer.paid_too_late", json!({ "refund": refund })).await?;
+    }
     tx.commit().await?;
     fault!("pay.late");
     Ok(true)
+}
+
+/// Writes to the buyer what goes back, unless another mail has said so: that the payment came too late, or that the event
+/// was canceled.
+async fn tell(app: &AppState, tx: &mut Tx, row: &Transaction, tickets: usize) -> Result<(), sqlx::Error> {
+    let Some(found) = booking::find(tx, row.organizer_id, row.booking_id).await? else { return Ok(()) };
+    if found.paid_at.is_none() {
+        return Ok(());
+    }
+    let facts = json!({ "refund": amount(row.amount_minor, &row.currency), "tickets": tickets });
+    mail(app, tx, &found, "offer.refunded", facts).await
+}
+
+/// Of the booking's event, to the booking's address. Not of a canceled one, whose holders are written once.
+async fn mail(
+    app: &AppState,
+    tx: &mut Tx,
+    found: &booking::Booking,
+    kind: &str,
+    mut facts: Value,
+) -> Result<(), sqlx::Error> {
+    let Some(recipient) = &found.email else { return Ok(()) };
+    let Some(of) = event::find(tx, found.organizer_id, found.event_id).await? else { return Ok(()) };
+    if of.status == "canceled" && kind == "offer.refunded" {
+        return Ok(());
+    }
+    facts["event"] = of.title.into();
+    let mail = NewMail {
+        id: app.rng.uuid(&*app.clock),
+        kind,
+        recipient,
+        organizer_id: Some(found.organizer_id),
+        language: "en",
+        facts: &facts,
+        sealed_facts: None,
+        expires_at: None,
+    };
+    outbox::enqueue(tx, &mail, app.clock.now()).await
+}
+
+/// For people.
+fn amount(minor: i64, currency: &str) -> String {
+    match currency.parse() {
+        Ok(currency) => Money { amount_minor: minor, currency }.to_string(),
+        Err(_) => format!("{minor} {currency}"),
+    }
 }
 
 fn act<'a>(

@@ -15,9 +15,13 @@ use super::queue::Queue;
 use crate::app::AppState;
 use crate::fault;
 use crate::store::idempotency::{self, Answered, Claim, Claiming};
+use crate::store::{self, booking};
 
 /// After so long a request that went silent is taken over by who repeats it.
 const LEASE: Duration = Duration::seconds(60);
+
+/// A batch that lost a race with another server is tried so often in all.
+const TRIES: u32 = 4;
 
 /// What waits in a line.
 #[derive(Debug, Clone)]
@@ -90,12 +94,74 @@ impl Sorted {
     }
 }
 
-/// All of it or none; the answers in the order of the steps.
+/// Why a batch was not done, or not heard of.
+enum Broken {
+    /// Nothing of it was done.
+    Before(StepError),
+    /// The connection broke at the commit: all of it was done, with these answers, or nothing.
+    AtCommit(sqlx::Error, Vec<Done>),
+}
+
+impl<E: Into<StepError>> From<E> for Broken {
+    fn from(error: E) -> Self {
+        Self::Before(error.into())
+    }
+}
+
+/// All of it or none; the answers in the order of the steps. A batch that lost a race (a deadlock with another server) is
+/// tried again; so is one whose commit was not heard of, unless what it held is there.
 async fn batch(app: AppState, line: Uuid, steps: Vec<Step>) -> Result<Vec<Done>, StepError> {
+    let held: Vec<(Uuid, Uuid)> = steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Hold(order) => Some((order.organizer_id, order.booking_id())),
+            _ => None,
+        })
+        .collect();
+    let mut tries = 1;
+    let mut unheard: Option<Vec<Done>> = None;
+    loop {
+        let e = match try_batch(&app, line, &steps).await {
+            Ok(done) => return Ok(done),
+            Err(Broken::AtCommit(e, done)) if store::is_unavailable(&e) => {
+                unheard = Some(done);
+                StepError::Database(e)
+            }
+            Err(Broken::AtCommit(e, _)) => StepError::Database(e),
+            Err(Broken::Before(e)) => e,
+        };
+        if let Some(done) = unheard.take() {
+            // Those of the steps that held nothing find by themselves what they did before.
+            if was_held(&app, &held).await? {
+                return Ok(done);
+            }
+            unheard = Some(done);
+        }
+        let again = unheard.is_some() || matches!(&e, StepError::Database(e) if store::is_retryable(e));
+        if !again || tries >= TRIES {
+            return Err(e);
+        }
+        tries += 1;
+    }
+}
+
+/// Whether one of the bookings is there. All of a batch are, or none is.
+async fn was_held(app: &AppState, bookings: &[(Uuid, Uuid)]) -> Result<bool, sqlx::Error> {
+    let Some((organizer_id, _)) = bookings.first() else { return Ok(false) };
+    let mut tx = app.db.tenant(*organizer_id).await?;
+    for (_, booking_id) in bookings {
+        if booking::find(&mut tx, *organizer_id, *booking_id).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn try_batch(app: &AppState, line: Uuid, steps: &[Step]) -> Result<Vec<Done>, Broken> {
     let Some(organizer_id) = steps.first().map(Step::organizer_id) else { return Ok(Vec::new()) };
-    let sorted = Sorted::of(&steps);
+    let sorted = Sorted::of(steps);
     // Before the transaction: opening a key may itself need the database.
-    let prepared = issue::prepare(&app, organizer_id, line, &sorted.issues).await?;
+    let prepared = issue::prepare(app, organizer_id, line, &sorted.issues).await?;
     let now = app.clock.now();
     let mut tx = app.db.tenant(organizer_id).await?;
     if !sorted.answers.is_empty() {
@@ -108,10 +174,10 @@ async fn batch(app: AppState, line: Uuid, steps: Vec<Step>) -> Result<Vec<Done>,
         wanted => idempotency::claim(&mut tx, organizer_id, wanted, now, now + LEASE).await?,
     };
     let of_holds = claims.split_off(sorted.claims.len());
-    let held = hold(&app, &mut tx, &sorted.holds, of_holds).await?;
+    let held = hold(app, &mut tx, &sorted.holds, of_holds).await?;
     // After the holds: recording the change is the transaction's last statement.
     let (issued, changed) = match prepared {
-        Some(prepared) => issue::issue_all(&app, &mut tx, organizer_id, line, prepared).await?,
+        Some(prepared) => issue::issue_all(app, &mut tx, organizer_id, line, prepared).await?,
         None => (Vec::new(), false),
     };
     if !sorted.holds.is_empty() {
@@ -120,7 +186,7 @@ async fn batch(app: AppState, line: Uuid, steps: Vec<Step>) -> Result<Vec<Done>,
     if !sorted.issues.is_empty() {
         fault!("pay.issued");
     }
-    tx.commit().await?;
+    let committed = tx.commit().await;
     if !sorted.holds.is_empty() {
         fault!("hold.committed");
     }
@@ -128,7 +194,7 @@ async fn batch(app: AppState, line: Uuid, steps: Vec<Step>) -> Result<Vec<Done>,
         app.news.publish(line);
     }
     let (mut claims, mut held, mut issued) = (claims.into_iter(), held.into_iter(), issued.into_iter());
-    steps
+    let done = steps
         .iter()
         .map(|step| match step {
             Step::Claim(_) => claims.next().map(Done::Claimed),
@@ -137,7 +203,11 @@ async fn batch(app: AppState, line: Uuid, steps: Vec<Step>) -> Result<Vec<Done>,
             Step::Issue(_) => issued.next().map(Done::Issued),
         })
         .collect::<Option<Vec<Done>>>()
-        .ok_or(StepError::Died)
+        .ok_or(StepError::Died)?;
+    match committed {
+        Ok(()) => Ok(done),
+        Err(e) => Err(Broken::AtCommit(e, done)),
+    }
 }
 
 /// Holds those whose key said that it is their turn, and those without a key. `claims` are of those with one.

@@ -9,7 +9,8 @@ use super::ticket::ChangedTicket;
 use crate::domain::booking::BookingStatus;
 use crate::store::booking::StatusColumn;
 
-/// Asks for it, or for a new try of what failed.
+/// Asks for it, or for a new try of what failed. From the commit on nothing of the event is held: who had the room of a
+/// quota before is waited for here, and whoever gets it afterwards sees that it is closed. The event's row comes first.
 pub async fn begin(
     conn: &mut PgConnection,
     organizer_id: Uuid,
@@ -24,6 +25,17 @@ pub async fn begin(
         event_id,
         reason,
         now,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "with room as materialized (
+           select quota_id from quotas where organizer_id = $1 and event_id = $2 and not closed
+            order by quota_id for no key update
+         )
+         update quotas q set closed = true from room where q.organizer_id = $1 and q.quota_id = room.quota_id",
+        organizer_id,
+        event_id,
     )
     .execute(&mut *conn)
     .await?;
@@ -213,8 +225,6 @@ pub async fn note_bookings(
 #[derive(Debug, Clone)]
 pub struct Item {
     pub booking_id: Uuid,
-    /// This one included.
-    pub attempts: i32,
     pub status: BookingStatus,
     pub total_minor: i64,
 }
@@ -231,7 +241,7 @@ pub async fn take_due(
     sqlx::query_as!(
         Item,
         r#"
-        update cancellation_items i set attempts = i.attempts + 1, next_attempt_at = $5
+        update cancellation_items i set next_attempt_at = $5
           from bookings b
          where i.organizer_id = $1 and b.organizer_id = $1 and b.booking_id = i.booking_id
            and i.booking_id in (
@@ -240,7 +250,7 @@ pub async fn take_due(
               order by next_attempt_at, booking_id
               limit $3
                 for update skip locked)
-        returning i.booking_id, i.attempts, b.status as "status: StatusColumn", b.total_minor
+        returning i.booking_id, b.status as "status: StatusColumn", b.total_minor
         "#,
         organizer_id,
         event_id,
@@ -271,21 +281,43 @@ pub async fn close_free(
     Ok(done.rows_affected() == 1)
 }
 
-/// Says how a booking ended: `refunded`, `free` or `failed`.
+/// Counts a refund that the provider refused, at once or later, if it was for a canceled event. After `tries` of them
+/// the booking waits for a person.
+pub async fn count_refusal(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    booking_id: Uuid,
+    code: &str,
+    tries: i32,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update cancellation_items
+            set attempts = attempts + 1, failure = left($3, 200),
+                status = case when attempts + 1 >= $4 then 'failed' else status end
+          where organizer_id = $1 and booking_id = $2 and status = 'open'",
+        organizer_id,
+        booking_id,
+        code,
+        tries,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Says how a booking ended: `refunded` or `free`.
 pub async fn end(
     conn: &mut PgConnection,
     organizer_id: Uuid,
     booking_id: Uuid,
     status: &str,
-    failure: Option<&str>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update cancellation_items set status = $3, failure = left($4, 200)
+        "update cancellation_items set status = $3, failure = null
           where organizer_id = $1 and booking_id = $2 and status = 'open'",
         organizer_id,
         booking_id,
         status,
-        failure,
     )
     .execute(conn)
     .await?;

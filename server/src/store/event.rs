@@ -77,6 +77,21 @@ pub async fn find(
     .await
 }
 
+/// The version of what is sold of an event and for how much.
+pub async fn sale_version(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    event_id: Uuid,
+) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select sale_version from events where organizer_id = $1 and event_id = $2",
+        organizer_id,
+        event_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
 /// Locks an event's row: one change of its catalogue at a time. Sales are not held up.
 pub async fn lock(
     conn: &mut PgConnection,

@@ -12,6 +12,8 @@ pub struct PaymentAccount {
     /// None once it was taken away.
     pub secret_key_sealed: Option<Vec<u8>>,
     pub webhook_secrets_sealed: Option<Vec<u8>>,
+    /// Whose keys they are, as the provider told.
+    pub provider_account: Option<String>,
     pub updated_at: OffsetDateTime,
 }
 
@@ -23,7 +25,7 @@ pub async fn find(
 ) -> Result<Option<PaymentAccount>, sqlx::Error> {
     sqlx::query_as!(
         PaymentAccount,
-        "select account_id, publishable_key, secret_key_sealed, webhook_secrets_sealed, updated_at
+        "select account_id, publishable_key, secret_key_sealed, webhook_secrets_sealed, provider_account, updated_at
            from payment_accounts where organizer_id = $1 and provider = $2",
         organizer_id,
         provider,
@@ -41,11 +43,12 @@ pub async fn put(
 ) -> Result<Uuid, sqlx::Error> {
     sqlx::query_scalar!(
         "insert into payment_accounts (organizer_id, account_id, provider, publishable_key, secret_key_sealed,
-                                       webhook_secrets_sealed, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $7)
+                                       webhook_secrets_sealed, provider_account, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $8, $7, $7)
          on conflict (organizer_id, provider) do update
             set publishable_key = excluded.publishable_key, secret_key_sealed = excluded.secret_key_sealed,
-                webhook_secrets_sealed = excluded.webhook_secrets_sealed, updated_at = excluded.updated_at
+                webhook_secrets_sealed = excluded.webhook_secrets_sealed,
+                provider_account = excluded.provider_account, updated_at = excluded.updated_at
          returning account_id",
         organizer_id,
         account.account_id,
@@ -54,6 +57,7 @@ pub async fn put(
         account.secret_key_sealed,
         account.webhook_secrets_sealed,
         account.updated_at,
+        account.provider_account,
     )
     .fetch_one(conn)
     .await

@@ -18,6 +18,22 @@ pub struct NewEvent<'a> {
     pub effect: &'static str,
 }
 
+/// Forgets events that came before `until`. As the worker.
+pub async fn forget(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    until: OffsetDateTime,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "delete from payment_events where organizer_id = $1 and received_at < $2",
+        organizer_id,
+        until
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Writes an event down, in the transaction of its effect. False if it came before: then nothing else may be done.
 pub async fn record(
     conn: &mut PgConnection,

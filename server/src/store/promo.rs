@@ -341,24 +341,26 @@ pub async fn had_by(
     .await
 }
 
-/// How often a locked person uses a locked code.
+/// How often locked persons use locked codes, in one statement; in the order of the pairs.
 pub async fn uses_by(
     conn: &mut PgConnection,
     organizer_id: Uuid,
-    promo_code_id: Uuid,
-    person: &[u8; 32],
-) -> Result<i64, sqlx::Error> {
+    pairs: &[(Uuid, &[u8])],
+) -> Result<Vec<i64>, sqlx::Error> {
+    let (codes, persons): (Vec<Uuid>, Vec<&[u8]>) = pairs.iter().copied().unzip();
     sqlx::query_scalar!(
-        r#"select count(*) as "uses!"
-             from booking_claims c
-             join bookings b on b.organizer_id = c.organizer_id and b.booking_id = c.booking_id
-            where c.organizer_id = $1 and c.promo_code_id = $2 and c.person = $3
-              and (b.status = 'held' or b.paid_at is not null)"#,
+        r#"select (select count(*)
+                     from booking_claims c
+                     join bookings b on b.organizer_id = c.organizer_id and b.booking_id = c.booking_id
+                    where c.organizer_id = $1 and c.promo_code_id = w.code and c.person = w.person
+                      and (b.status = 'held' or b.paid_at is not null)) as "uses!"
+             from unnest($2::uuid[], $3::bytea[]) with ordinality as w(code, person, place)
+            order by w.place"#,
         organizer_id,
-        promo_code_id,
-        &person[..],
+        &codes,
+        &persons as &[&[u8]],
     )
-    .fetch_one(conn)
+    .fetch_all(conn)
     .await
 }
 
@@ -460,22 +462,60 @@ pub async fn of_booking(
     .await
 }
 
-/// Before an expired booking comes back to life: takes its use of a code again if that was given away meanwhile.
-/// False if the code is used up: the booking stays dead. Locks the code, before the booking and its quotas.
+/// True if the person of an expired booking has meanwhile bought so much that the booking's tickets would be more than
+/// one person may have. The person is locked.
+async fn passes_limits(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    booking_id: Uuid,
+    event_id: Uuid,
+    person: &[u8],
+) -> Result<bool, sqlx::Error> {
+    let wanted = sqlx::query!(
+        r#"select l.ticket_type_id, sum(l.quantity)::bigint as "tickets!", t.max_per_person,
+                  e.max_per_person as of_event
+             from booking_lines l
+             join ticket_types t on t.organizer_id = l.organizer_id and t.ticket_type_id = l.ticket_type_id
+             join events e on e.organizer_id = t.organizer_id and e.event_id = t.event_id
+            where l.organizer_id = $1 and l.booking_id = $2
+            group by l.ticket_type_id, t.max_per_person, e.max_per_person"#,
+        organizer_id,
+        booking_id,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let had = had_by(conn, organizer_id, event_id, &[person]).await?;
+    let all: i64 =
+        wanted.iter().map(|w| w.tickets).sum::<i64>() + had.iter().map(|h| h.tickets).sum::<i64>();
+    Ok(wanted.iter().any(|of| {
+        let before = had.iter().find(|h| h.ticket_type_id == of.ticket_type_id).map_or(0, |h| h.tickets);
+        of.max_per_person.is_some_and(|max| before + of.tickets > i64::from(max))
+            || of.of_event.is_some_and(|max| all > i64::from(max))
+    }))
+}
+
+/// Before an expired booking comes back to life: takes its use of a code again if that was given away meanwhile, and
+/// sees that its person has not bought elsewhere what one person may have. False if the code or the share is used up:
+/// the booking stays dead. Locks the person, then the code, before the booking and its quotas.
 pub async fn take_again(
     conn: &mut PgConnection,
     organizer_id: Uuid,
     booking_id: Uuid,
+    now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
-    let code = sqlx::query_scalar!(
-        "select promo_code_id from booking_claims where organizer_id = $1 and booking_id = $2",
+    let claim = sqlx::query!(
+        "select event_id, person, promo_code_id from booking_claims where organizer_id = $1 and booking_id = $2",
         organizer_id,
         booking_id,
     )
     .fetch_optional(&mut *conn)
-    .await?
-    .flatten();
-    let Some(promo_code_id) = code else { return Ok(true) };
+    .await?;
+    let Some(claim) = claim else { return Ok(true) };
+    lock_claimants(conn, organizer_id, claim.event_id, &[&claim.person], now).await?;
+    if passes_limits(conn, organizer_id, booking_id, claim.event_id, &claim.person).await? {
+        return Ok(false);
+    }
+    let Some(promo_code_id) = claim.promo_code_id else { return Ok(true) };
     // Its terms do not matter any more (it may be over or archived), its counters do.
     sqlx::query!(
         "select promo_code_id from promo_codes where organizer_id = $1 and promo_code_id = $2 for no key update",
@@ -485,7 +525,7 @@ pub async fn take_again(
     .fetch_optional(&mut *conn)
     .await?;
     let row = sqlx::query!(
-        "select c.released, c.discount_minor, p.max_uses, p.budget_minor
+        "select c.released, c.discount_minor, p.max_uses, p.max_uses_per_person, p.budget_minor
            from booking_claims c
            join promo_codes p on p.organizer_id = c.organizer_id and p.promo_code_id = c.promo_code_id
           where c.organizer_id = $1 and c.booking_id = $2",
@@ -494,6 +534,10 @@ pub async fn take_again(
     )
     .fetch_one(&mut *conn)
     .await?;
+    let by_person = uses_by(conn, organizer_id, &[(promo_code_id, &claim.person)]).await?;
+    if row.max_uses_per_person.is_some_and(|max| by_person.first().is_some_and(|n| *n >= i64::from(max))) {
+        return Ok(false);
+    }
     if !row.released {
         return Ok(true);
     }

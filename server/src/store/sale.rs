@@ -80,7 +80,8 @@ pub enum Held {
 /// Holds capacity for all of `holds` or for none, in one statement: the quota rows are locked in the
 /// order of their ids, guarded, raised, and the bookings, lines and payment attempts written. The guard stands where
 /// the rows are locked, and so are the newest: at the update it would be asked of the rows as they were when the
-/// statement began, and turn away who waited for room that was given back meanwhile.
+/// statement began, and turn away who waited for room that was given back meanwhile. For the same reason a canceled event
+/// says on its quotas that it is over: the event's own row is seen as it was when the statement began.
 /// All are of one event at `version`.
 pub async fn hold(
     conn: &mut PgConnection,
@@ -106,14 +107,15 @@ pub async fn hold(
         ), need as (
           select quota_id, sum(quantity) as n from lines group by quota_id
         ), room as materialized (
-          select q.quota_id, q.capacity - q.held - q.sold as free,
+          select q.quota_id, q.closed, q.capacity - q.held - q.sold as free,
                  quota_fits(q.held, q.sold, need.n, q.capacity) as fits
             from quotas q join need on need.quota_id = q.quota_id
            where q.organizer_id = $1
            order by q.quota_id
              for no key update of q
         ), verdict as materialized (
-          select exists (select from events where organizer_id = $1 and event_id = $2 and sale_version = $3) as current,
+          select exists (select from events where organizer_id = $1 and event_id = $2 and sale_version = $3)
+                 and not exists (select from room where closed) as current,
                  (select count(*) from room where fits) = (select count(*) from need) as fits
         ), taken as (
           update quotas q set held = q.held + need.n::integer
@@ -212,14 +214,15 @@ pub async fn note_for_users(
 }
 
 /// Gives an expired booking its capacity again for a payment that arrived late, if there is room (and a use of its
-/// promo code, if it has one). If it says no, roll back.
+/// promo code, if it has one, and a share of what one person may have). If it says no, roll back.
 pub async fn reacquire(
     conn: &mut PgConnection,
     organizer_id: Uuid,
     booking_id: Uuid,
     payment_until: OffsetDateTime,
+    now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
-    if !promo::take_again(conn, organizer_id, booking_id).await? {
+    if !promo::take_again(conn, organizer_id, booking_id, now).await? {
         return Ok(false);
     }
     let row = sqlx::query!(
@@ -235,7 +238,7 @@ pub async fn reacquire(
            where organizer_id = $1 and booking_id in (select booking_id from mine)
            group by quota_id
         ), room as materialized (
-          select q.quota_id, quota_fits(q.held, q.sold, need.n, q.capacity) as fits
+          select q.quota_id, not q.closed and quota_fits(q.held, q.sold, need.n, q.capacity) as fits
             from quotas q join need on need.quota_id = q.quota_id
            where q.organizer_id = $1
            order by q.quota_id

@@ -327,6 +327,29 @@ pub async fn is_account_busy(
     .await
 }
 
+/// True if payments of an account could still have to be given back: not all of their money went back, and their event
+/// ended after `ended_after`.
+pub async fn is_account_refundable(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    account_id: Uuid,
+    ended_after: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (
+             select from transactions t
+               join bookings b on b.organizer_id = t.organizer_id and b.booking_id = t.booking_id
+               join events e on e.organizer_id = t.organizer_id and e.event_id = t.event_id
+              where t.organizer_id = $1 and t.account_id = $2 and t.kind = 'payment' and t.status = 'completed'
+                and b.refunded_minor < b.total_minor and e.ends_at > $3) as "refundable!""#,
+        organizer_id,
+        account_id,
+        ended_after,
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// Pending movements whose time to be asked again has come, leased to the caller: the next time is 1, 2, 4 …
 /// minutes later, an hour at most.
 pub async fn claim_pending(

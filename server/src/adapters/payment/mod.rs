@@ -59,6 +59,8 @@ pub struct Charge {
     pub attempt: u32,
     /// Since it was begun: providers remember keys for a day or so.
     pub age: Duration,
+    /// Nobody waits for it any more: what is not paid by now must not be taken any more, but ended.
+    pub over: bool,
 }
 
 /// A request to give money back.

@@ -153,6 +153,7 @@ mod tests {
             provider_ref: None,
             attempt,
             age: time::Duration::ZERO,
+            over: false,
         }
     }
 

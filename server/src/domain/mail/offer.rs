@@ -1,4 +1,4 @@
-//! Letters about offers: tickets given away, places on a waiting list, events that were canceled.
+//! Letters about offers: tickets given away, places on a waiting list, events that were canceled, money that goes back.
 
 use super::{ComposeError, Facts, Letter, link, paragraph, small};
 
@@ -59,6 +59,33 @@ pub(super) fn compose(kind: &str, _language: &str, facts: &Facts<'_>) -> Result<
                 )));
             }
             Ok(Letter { subject: format!("Canceled: {event}"), blocks })
+        }
+        // Facts: `event`, `refund`: what goes back.
+        "offer.paid_too_late" => Ok(Letter {
+            subject: format!("Your payment for {event} came too late"),
+            blocks: vec![
+                paragraph(format!(
+                    "Your payment for {event} arrived after your tickets were no longer held, and they cannot be had any \
+                     more. You have no tickets."
+                )),
+                paragraph(format!(
+                    "What you paid ({}) goes back the way it came. You need not do anything.",
+                    facts.text("refund")?
+                )),
+            ],
+        }),
+        // Facts: the same, and `tickets`: how many of them are no longer valid.
+        "offer.refunded" => {
+            let mut blocks = vec![paragraph(format!(
+                "{} of what you paid for {event} goes back the way it came. It may take some days until you see it.",
+                facts.text("refund")?
+            ))];
+            match facts.maybe("tickets").as_deref() {
+                None | Some("0") => {}
+                Some("1") => blocks.push(paragraph("The ticket that it was for is no longer valid.")),
+                Some(n) => blocks.push(paragraph(format!("The {n} tickets that it was for are no longer valid."))),
+            }
+            Ok(Letter { subject: format!("Your refund for {event}"), blocks })
         }
         _ => Err(ComposeError::UnknownKind(kind.to_owned())),
     }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
 use crate::adapters::payment::stripe;
@@ -17,6 +17,9 @@ use crate::http::fields::Wrong;
 use crate::selling::gateway::{self, SECRET_KEY, WEBHOOK_SECRETS};
 use crate::store::payment_account::{self, PaymentAccount};
 use crate::store::transaction;
+
+/// After an event payments for it may have to be given back for so long.
+const REFUNDABLE_FOR: Duration = Duration::days(90);
 
 /// The organizer's account with Stripe. Its secrets are never told.
 #[derive(Debug, Serialize, ToSchema)]
@@ -42,8 +45,8 @@ pub(super) struct StripeAccountJson {
     "webhook_secrets": ["whsec_ExampleExampleExample"],
 }))]
 pub(super) struct StripeAccountRequest {
-    /// A secret or restricted key: `sk_…` or `rk_…`. Required the first time; later only one of the same account, whose
-    /// payments may have to be refunded.
+    /// A secret or restricted key: `sk_…` or `rk_…`. Required the first time; later only one of the same account as long
+    /// as payments of the old one are on their way or may have to be refunded.
     #[schema(max_length = 255)]
     secret_key: Option<String>,
     #[schema(max_length = 255)]
@@ -77,6 +80,7 @@ pub(super) async fn show(
     request_body = StripeAccountRequest, security(("bearer" = [])),
     responses(
         (status = 200, body = StripeAccountJson), (status = 401, body = Problem), (status = 403, body = Problem),
+        (status = 409, description = "`other_payment_account`, `payments_in_flight`: payments of the account that is in place are on their way, or may have to be refunded with its keys", body = Problem),
         (status = 422, description = "`invalid_fields`, `invalid_body`", body = Problem),
     ),
 )]
@@ -88,8 +92,16 @@ pub(super) async fn put(
     let organizer_id = member.organizer_id;
     let mut tx = app.db.tenant(organizer_id).await?;
     let known = payment_account::find(&mut tx, organizer_id, stripe::NAME).await?;
+    tx.commit().await?;
+    check(&request, known.as_ref().is_some_and(|k| k.secret_key_sealed.is_some()))?;
+    // Outside of a transaction: Stripe may be slow.
+    let whose = Whose::ask(&app, &request, known.as_ref()).await?;
+    let mut tx = app.db.tenant(organizer_id).await?;
+    let known = payment_account::find(&mut tx, organizer_id, stripe::NAME).await?;
     let known_key = known.as_ref().and_then(|k| k.secret_key_sealed.clone());
-    check(&request, known_key.is_some())?;
+    if let Some(known) = &known {
+        whose.check(&app, &mut tx, organizer_id, known.account_id).await?;
+    }
     let seal = |purpose: &str, plain: &[u8]| app.master_key.seal(purpose, plain, &app.rng);
     let secrets = match &request.webhook_secrets {
         Some(all) => {
@@ -106,6 +118,7 @@ pub(super) async fn put(
             None => known_key,
         },
         webhook_secrets_sealed: secrets,
+        provider_account: whose.new.clone(),
         updated_at: app.clock.now(),
     };
     let account_id = payment_account::put(&mut tx, organizer_id, stripe::NAME, &account).await?;
@@ -119,6 +132,70 @@ pub(super) async fn put(
     tx.commit().await?;
     app.selling.gateways.forget(organizer_id);
     Ok(Json(json(&app, stored)?))
+}
+
+/// Whose keys the old and the new one are.
+struct Whose {
+    old: Option<String>,
+    new: Option<String>,
+    /// The key is another than before.
+    changes: bool,
+}
+
+impl Whose {
+    async fn ask(
+        app: &AppState,
+        request: &StripeAccountRequest,
+        known: Option<&PaymentAccount>,
+    ) -> Result<Self, ApiError> {
+        let stored = known.and_then(|k| k.provider_account.clone());
+        let Some(key) = &request.secret_key else {
+            return Ok(Self { old: stored.clone(), new: stored, changes: false });
+        };
+        let new = gateway::account_of_key(app, key).await;
+        let old = match (stored, known) {
+            (None, Some(known)) => gateway::account_of_stored(app, known).await?,
+            (stored, _) => stored,
+        };
+        Ok(Self { old, new, changes: true })
+    }
+
+    /// The new key must be able to do what the old one has begun.
+    async fn check(
+        &self,
+        app: &AppState,
+        conn: &mut sqlx::PgConnection,
+        organizer_id: uuid::Uuid,
+        account_id: uuid::Uuid,
+    ) -> Result<(), ApiError> {
+        if !self.changes {
+            return Ok(());
+        }
+        let busy = transaction::is_account_busy(conn, organizer_id, account_id).await?;
+        match (&self.old, &self.new) {
+            (Some(old), Some(new)) if old == new => Ok(()),
+            (Some(_), Some(_)) => {
+                let ended_after = app.clock.now() - REFUNDABLE_FOR;
+                let refundable =
+                    transaction::is_account_refundable(conn, organizer_id, account_id, ended_after).await?;
+                if busy || refundable {
+                    return Err(ApiError::conflict(
+                        "other_payment_account",
+                        "the key is of another Stripe account, and payments of the one in place are on their way or \
+                         may have to be refunded: that takes its own keys",
+                    ));
+                }
+                Ok(())
+            }
+            // Nobody can tell whether it is another account's.
+            _ if busy => Err(ApiError::conflict(
+                "payments_in_flight",
+                "payments or refunds of this account are on their way, and Stripe does not tell whose key this is: wait \
+                 until they are closed",
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Takes the account's keys away. Payments that were made through it cannot be refunded here any more.

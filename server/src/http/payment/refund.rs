@@ -55,7 +55,7 @@ pub(super) struct RefundItem {
 /// Gives money of a booking back, all that is left of it or a part, and revokes the tickets that it is for.
 ///
 /// By owners and managers of the organizer; by the buyer's account as long as the event allows it
-/// (`refundable_until`). Parts add up to exactly what was paid, tax and fees included. The tickets are blocked before the provider is asked, so that nobody is refunded and
+/// (`refundable_until`), and not for tickets that have let somebody in. Parts add up to exactly what was paid, tax and fees included. The tickets are blocked before the provider is asked, so that nobody is refunded and
 /// admitted; gates learn it with their next manifest.
 #[utoipa::path(
     post, path = "/payment/refund", operation_id = "refund_payment", tag = "payment",
@@ -67,7 +67,7 @@ pub(super) struct RefundItem {
         (status = 202, description = "Begun; the provider's answer is not known yet", body = BookingJson),
         (status = 403, description = "`forbidden`, `refund_not_allowed`", body = Problem),
         (status = 404, body = Problem),
-        (status = 409, description = "`already_refunded`, `refund_in_flight`, `not_paid`, `request_in_flight`", body = Problem),
+        (status = 409, description = "`already_refunded`, `refund_in_flight`, `not_paid`, `already_admitted`, `request_in_flight`", body = Problem),
         (status = 422, description = "`refund_declined`, `refund_too_large`, `nothing_to_refund`, `invalid_fields`, `idempotency_key_reused`: after a decline the tickets are valid again", body = Problem),
         (status = 503, description = "`payment_provider_error`: nothing went back, the tickets are valid again", body = Problem),
     ),
@@ -248,6 +248,7 @@ async fn refuse(
     Ok(match why {
         BeginError::Step(e) => e.into(),
         BeginError::NotPaid => ApiError::conflict("not_paid", "there is no money to give back"),
+        BeginError::Admitted => ApiError::conflict("already_admitted", text),
         BeginError::NotRefundable(why) => match why {
             NotRefundable::NothingLeft => nothing_left(app, organizer_id, booking_id).await?,
             NotRefundable::HandedOn => ApiError::forbidden_code("refund_not_allowed", text),

@@ -27,6 +27,9 @@ pub const NAME: &str = "stripe";
 const VERSION: &str = "2022-11-15";
 /// Stripe forgets idempotency keys after 24 hours at the earliest; from then on a repeat would pay twice.
 const KEYS_LAST: time::Duration = time::Duration::hours(23);
+/// What was made is found by a search a minute later, and after an hour at the worst: until then an empty answer says
+/// nothing.
+const SEARCH_SETTLES: time::Duration = time::Duration::hours(2);
 /// An answer that is larger is none.
 const MAX_ANSWER: usize = 1 << 20;
 
@@ -110,6 +113,13 @@ impl Stripe {
     #[must_use]
     pub const fn new(http: reqwest::Client, base: String, secret_key: Secret) -> Self {
         Self { http, base, secret_key }
+    }
+
+    /// Whose key it is: the account's id. None if Stripe does not say: a restricted key may not ask.
+    pub async fn account(&self) -> Option<String> {
+        let reply = self.call(Method::GET, "/v1/account", None, &[]).await.ok()?;
+        let id = word(&reply.body, "/id").filter(|id| reply.status == 200 && id.len() <= 255)?;
+        Some(id.to_owned())
     }
 
     async fn call(
@@ -217,7 +227,8 @@ impl Stripe {
         }
     }
 
-    /// The intent that carries our transaction's id, long after its key was forgotten.
+    /// The intent that carries our transaction's id, for whom it is too late to ask again: long after its key was
+    /// forgotten, or after the buyer's hold is over. It is asked for again as long as the search may not know it yet.
     async fn search(&self, charge: &Charge) -> Outcome {
         let query = format!("metadata['transaction_id']:'{}'", charge.ours.transaction_id);
         let form = [("query", query)];
@@ -227,6 +238,7 @@ impl Stripe {
         match (reply.status, parse::<List<Intent>>(reply.body)) {
             (200, Some(found)) => match found.data.into_iter().next() {
                 Some(intent) => self.judge(charge, intent).await,
+                None if charge.age < SEARCH_SETTLES => Outcome::Unknown,
                 None => failed("never_arrived"),
             },
             _ => Outcome::Unknown,
@@ -241,6 +253,8 @@ impl Stripe {
         match intent.status.as_str() {
             "succeeded" => Outcome::Succeeded { provider_ref },
             "processing" => Outcome::Processing { provider_ref },
+            // Not paid in time: nobody may pay for it any more.
+            "requires_action" if charge.over => self.end(charge, &intent.id).await,
             "requires_action" => Outcome::NeedsAction { provider_ref, action: action(&intent) },
             "canceled" => match intent.last_payment_error.as_ref().map(reason) {
                 Some(code) => declined(code),
@@ -371,8 +385,9 @@ impl PaymentProvider for Stripe {
         Box::pin(async move {
             match &charge.provider_ref {
                 Some(id) => self.look(charge, id).await,
-                None if charge.age < KEYS_LAST => self.begin(charge).await,
-                None => self.search(charge).await,
+                // Asking again under the key would take the money now if the first time was never heard.
+                None if charge.over || charge.age >= KEYS_LAST => self.search(charge).await,
+                None => self.begin(charge).await,
             }
         })
     }
