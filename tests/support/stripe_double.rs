@@ -65,6 +65,10 @@ struct Books {
     quirks: VecDeque<(String, Quirk)>,
     calls: Vec<String>,
     events: Vec<Value>,
+    /// Keys beside the first one, and whose they are; none: they may not ask.
+    other_keys: HashMap<String, Option<String>>,
+    /// Searches do not know yet what was made.
+    search_lags: bool,
 }
 
 type Answer = (u16, Value);
@@ -92,6 +96,16 @@ impl StripeDouble {
     /// The next call of a path that contains `path` goes wrong.
     pub fn next_call(&self, path: &str, quirk: Quirk) {
         self.books().quirks.push_back((path.to_owned(), quirk));
+    }
+
+    /// It knows another key; none: one that may not ask whose it is.
+    pub fn know_key(&self, key: &str, account: Option<&str>) {
+        self.books().other_keys.insert(key.to_owned(), account.map(str::to_owned));
+    }
+
+    /// Whether searches lag behind what was made, as they may for an hour.
+    pub fn lag_searches(&self, lag: bool) {
+        self.books().search_lags = lag;
     }
 
     /// Every call so far, as `POST /v1/refunds`.
@@ -266,8 +280,16 @@ async fn handle(
         return reply((status, json!({ "error": { "type": "api_error" } })), false);
     }
     let authorization = headers.get("authorization").and_then(|v| v.to_str().ok());
-    if authorization != Some(&format!("Bearer {SECRET_KEY}")) {
-        return reply((401, error("invalid_request_error", None, None)), false);
+    let account = match authorization.and_then(|a| a.strip_prefix("Bearer ")) {
+        Some(SECRET_KEY) => Some("acct_double".to_owned()),
+        Some(key) if lock().other_keys.contains_key(key) => lock().other_keys.get(key).cloned().flatten(),
+        _ => return reply((401, error("invalid_request_error", None, None)), false),
+    };
+    if call == "GET /v1/account" {
+        return match account {
+            Some(id) => reply((200, json!({ "id": id, "object": "account" })), false),
+            None => reply((403, error("invalid_request_error", None, None)), false),
+        };
     }
     let text = if method == Method::GET { uri.query().unwrap_or_default().as_bytes() } else { &body[..] };
     let form = form(text);
@@ -327,7 +349,8 @@ impl Books {
                 let query = form.get("query").cloned().unwrap_or_default();
                 let wanted =
                     query.strip_prefix("metadata['transaction_id']:'").and_then(|q| q.strip_suffix('\''));
-                let ours = |i: &&Value| i["metadata"]["transaction_id"].as_str() == wanted;
+                let lags = self.search_lags;
+                let ours = |i: &&Value| !lags && i["metadata"]["transaction_id"].as_str() == wanted;
                 (200, json!({ "data": self.intents.values().filter(ours).collect::<Vec<_>>() }))
             }
             ("GET", ["v1", "payment_intents", id]) => self.show(self.intents.get(*id)),

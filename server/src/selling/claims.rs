@@ -181,7 +181,8 @@ impl Room {
         let uses: HashMap<_, _> = match pairs.is_empty() {
             true => HashMap::new(),
             false => {
-                let wanted: Vec<(Uuid, &[u8])> = pairs.iter().map(|(id, person)| (*id, &person[..])).collect();
+                let wanted: Vec<(Uuid, &[u8])> =
+                    pairs.iter().map(|(id, person)| (*id, &person[..])).collect();
                 let counts = promo::uses_by(conn, organizer_id, &wanted).await?;
                 pairs.into_iter().zip(counts).collect()
             }

@@ -485,8 +485,7 @@ async fn passes_limits(
     .fetch_all(&mut *conn)
     .await?;
     let had = had_by(conn, organizer_id, event_id, &[person]).await?;
-    let all: i64 =
-        wanted.iter().map(|w| w.tickets).sum::<i64>() + had.iter().map(|h| h.tickets).sum::<i64>();
+    let all: i64 = wanted.iter().map(|w| w.tickets).sum::<i64>() + had.iter().map(|h| h.tickets).sum::<i64>();
     Ok(wanted.iter().any(|of| {
         let before = had.iter().find(|h| h.ticket_type_id == of.ticket_type_id).map_or(0, |h| h.tickets);
         of.max_per_person.is_some_and(|max| before + of.tickets > i64::from(max))

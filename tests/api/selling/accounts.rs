@@ -96,3 +96,35 @@ async fn an_organizers_account_says_nothing_about_payments_of_the_servers() -> R
     assert!(format!("{:?}", Secret::new("sk_test_mine")).find("mine").is_none());
     stage.agrees_with(&double).await
 }
+
+#[tokio::test]
+async fn the_key_of_another_account_waits_until_nothing_can_be_refunded_with_the_old_one() -> Result<()> {
+    let double = StripeDouble::start().await?;
+    let stage = Stage::open_with(4, 2_500, |config| config.stripe.api_base.clone_from(&double.url)).await?;
+    double.know_key("sk_test_renewed", Some("acct_double"));
+    double.know_key("sk_test_other", Some("acct_other"));
+    double.know_key("rk_test_silent", None);
+    let try_key = async |key: &str| {
+        let body = json!({ "secret_key": key });
+        send(stage.server.request(Method::PUT, PATH).bearer_auth(&stage.owner).json(&body)).await
+    };
+    put(&stage, json!({ "secret_key": SECRET_KEY })).await?;
+    // A payment on its way: neither another account's key, nor one of which nobody knows whose it is.
+    let booking = stage.buy_by_card(1, "pm_card_threeDSecure2Required").await?.expect(202)?;
+    let other = try_key("sk_test_other").await?;
+    assert_eq!((other.status.as_u16(), other.code()), (409, "other_payment_account"));
+    let silent = try_key("rk_test_silent").await?;
+    assert_eq!((silent.status.as_u16(), silent.code()), (409, "payments_in_flight"));
+    try_key("sk_test_renewed").await?.expect(200)?;
+    // Paid: it may have to be refunded.
+    double.act(&double.moved()[0].intent.clone(), true);
+    stage.pay_by_card(&booking, "pm_card_threeDSecure2Required").await?.expect(200)?;
+    assert_eq!(try_key("sk_test_other").await?.code(), "other_payment_account");
+    // Taking the key away in between does not help.
+    send(stage.server.request(Method::DELETE, PATH).bearer_auth(&stage.owner)).await?;
+    assert_eq!(try_key("sk_test_other").await?.code(), "other_payment_account");
+    try_key(SECRET_KEY).await?.expect(200)?;
+    stage.refund(&booking).await?.expect(200)?;
+    try_key("sk_test_other").await?.expect(200)?;
+    Ok(())
+}

@@ -226,7 +226,13 @@ pub async fn servers(stage: &Stage, n: u64) -> Result<Vec<AppState>> {
     Ok(all)
 }
 
-fn order_of(stage: &Stage, app: &AppState, email: &str, quantity: u32, code: Option<&str>) -> Result<Order> {
+pub fn order_of(
+    stage: &Stage,
+    app: &AppState,
+    email: &str,
+    quantity: u32,
+    code: Option<&str>,
+) -> Result<Order> {
     Ok(Order {
         booking_id: app.rng.uuid(&*app.clock),
         event_id: stage.event_id.parse()?,

@@ -29,7 +29,7 @@ impl Stage {
     }
 
     /// Sends what stands in the outbox; every letter can be written.
-    async fn send_mails(&self) -> Result<()> {
+    pub async fn send_mails(&self) -> Result<()> {
         outbox::run(&self.server.app).await?;
         let mut owner = self.owner_connection().await?;
         let left: i64 = sqlx::query_scalar("select count(*) from outbox where status <> 'sent'")
@@ -40,7 +40,7 @@ impl Stage {
     }
 
     /// Mails of a kind.
-    async fn mails(&self, kind: &str) -> Result<i64> {
+    pub async fn mails(&self, kind: &str) -> Result<i64> {
         let mut owner = self.owner_connection().await?;
         Ok(sqlx::query_scalar("select count(*) from outbox where kind = $1")
             .bind(kind)

@@ -83,7 +83,9 @@ pub(super) fn compose(kind: &str, _language: &str, facts: &Facts<'_>) -> Result<
             match facts.maybe("tickets").as_deref() {
                 None | Some("0") => {}
                 Some("1") => blocks.push(paragraph("The ticket that it was for is no longer valid.")),
-                Some(n) => blocks.push(paragraph(format!("The {n} tickets that it was for are no longer valid."))),
+                Some(n) => {
+                    blocks.push(paragraph(format!("The {n} tickets that it was for are no longer valid.")))
+                }
             }
             Ok(Letter { subject: format!("Your refund for {event}"), blocks })
         }
