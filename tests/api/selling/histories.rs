@@ -3,7 +3,7 @@
 //! `SEED=… HISTORIES=1` replays one.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use hvflvspot::jobs::{cancel_events, expire, reconcile, waiting};
@@ -13,6 +13,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use support::server::{Reply, send};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::{Stage, text};
 
