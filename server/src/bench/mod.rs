@@ -1,5 +1,6 @@
 //! `hvflvspot bench`: figures beside the floor of the same run.
 
+mod events;
 mod fill;
 mod log;
 mod login;
@@ -7,6 +8,7 @@ mod manifest;
 pub mod report;
 mod sale;
 mod scan;
+mod search;
 mod site;
 
 use clap::ValueEnum;
@@ -25,6 +27,8 @@ pub enum What {
     Login,
     /// Bookings on one hot ticket type
     Sale,
+    /// Searching 100,000 synthetic events
+    Search,
     /// All of them
     All,
 }
@@ -50,6 +54,9 @@ pub async fn run(what: What, seconds: u64, json: bool) -> anyhow::Result<()> {
     }
     if wanted(What::Sale) {
         sale::run(report("sale"), seconds).await?;
+    }
+    if wanted(What::Search) {
+        search::run(report("search")).await?;
     }
     Ok(())
 }

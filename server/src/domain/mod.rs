@@ -19,6 +19,7 @@ pub mod pricing;
 pub mod promo;
 pub mod question;
 pub mod refund;
+pub mod search;
 pub mod steward;
 pub mod text;
 pub mod ticket;

@@ -7,6 +7,7 @@ pub mod cancel_events;
 pub mod expire;
 pub mod outbox;
 pub mod reconcile;
+pub mod search;
 pub mod sweep;
 pub mod waiting;
 
@@ -41,6 +42,7 @@ pub fn start(app: &AppState) -> Jobs {
         |app| async move { cancel_events::run(&app).await },
     );
     jobs.every(app, "outbox", Duration::from_secs(1), |app| async move { outbox::run(&app).await });
+    jobs.every(app, "search", Duration::from_secs(15), |app| async move { search::run(&app).await });
     jobs.every(app, "reconcile", Duration::from_secs(15), |app| async move { reconcile::run(&app).await });
     jobs
 }

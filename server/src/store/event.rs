@@ -38,6 +38,9 @@ pub struct Event {
     pub waiting_list: bool,
     pub offer_secs: i32,
     pub admit_per_minute: Option<i32>,
+    pub artists: Vec<String>,
+    /// ISO 639-1, of title and description.
+    pub language: Option<String>,
     pub sale_version: i64,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
@@ -67,8 +70,8 @@ pub async fn find(
         "select organizer_id, event_id, slug, title, description, category_id, venue_name, venue_address, city, country,
                 latitude, longitude, time_zone, admission_at, starts_at, ends_at, status, currency, hold_secs,
                 extension_secs, max_per_booking, refundable_until, fee_fixed_minor, fee_rate_bp, fee_bearer,
-                max_per_person, waiting_list, offer_secs, admit_per_minute, sale_version, created_at, updated_at,
-                published_at
+                max_per_person, waiting_list, offer_secs, admit_per_minute, artists, language, sale_version, created_at,
+                updated_at, published_at
            from events where organizer_id = $1 and event_id = $2",
         organizer_id,
         event_id,
@@ -122,8 +125,8 @@ pub async fn list(
         "select organizer_id, event_id, slug, title, description, category_id, venue_name, venue_address, city, country,
                 latitude, longitude, time_zone, admission_at, starts_at, ends_at, status, currency, hold_secs,
                 extension_secs, max_per_booking, refundable_until, fee_fixed_minor, fee_rate_bp, fee_bearer,
-                max_per_person, waiting_list, offer_secs, admit_per_minute, sale_version, created_at, updated_at,
-                published_at
+                max_per_person, waiting_list, offer_secs, admit_per_minute, artists, language, sale_version, created_at,
+                updated_at, published_at
            from events
           where organizer_id = $1 and ($2::timestamptz is null or (starts_at, event_id) < ($2, $3))
             and ($5::text is null or status = $5)
@@ -146,9 +149,9 @@ pub async fn insert(conn: &mut PgConnection, event: &Event) -> Result<(), sqlx::
                              city, country, latitude, longitude, time_zone, admission_at, starts_at, ends_at, status,
                              currency, hold_secs, extension_secs, max_per_booking, refundable_until, created_at,
                              updated_at, fee_fixed_minor, fee_rate_bp, fee_bearer, max_per_person, waiting_list,
-                             offer_secs, admit_per_minute)
+                             offer_secs, admit_per_minute, artists, language)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-                 $25, $26, $27, $28, $29, $30, $31)",
+                 $25, $26, $27, $28, $29, $30, $31, $32, $33)",
         event.organizer_id,
         event.event_id,
         event.slug,
@@ -180,6 +183,8 @@ pub async fn insert(conn: &mut PgConnection, event: &Event) -> Result<(), sqlx::
         event.waiting_list,
         event.offer_secs,
         event.admit_per_minute,
+        &event.artists,
+        event.language,
     )
     .execute(conn)
     .await?;
@@ -194,7 +199,7 @@ pub async fn update(conn: &mut PgConnection, event: &Event) -> Result<(), sqlx::
                 starts_at = $14, ends_at = $15, status = $16, hold_secs = $17, extension_secs = $18,
                 max_per_booking = $19, refundable_until = $20, updated_at = $21, published_at = $22,
                 fee_fixed_minor = $23, fee_rate_bp = $24, fee_bearer = $25, max_per_person = $26, waiting_list = $27,
-                offer_secs = $28, admit_per_minute = $29, sale_version = sale_version + 1
+                offer_secs = $28, admit_per_minute = $29, artists = $30, language = $31, sale_version = sale_version + 1
           where organizer_id = $1 and event_id = $2",
         event.organizer_id,
         event.event_id,
@@ -225,6 +230,8 @@ pub async fn update(conn: &mut PgConnection, event: &Event) -> Result<(), sqlx::
         event.waiting_list,
         event.offer_secs,
         event.admit_per_minute,
+        &event.artists,
+        event.language,
     )
     .execute(conn)
     .await?;

@@ -43,6 +43,8 @@ pub mod refund;
 pub mod sale;
 pub mod scans;
 pub mod search;
+pub mod search_row;
+pub mod search_words;
 pub mod sessions;
 pub mod signing_key;
 pub mod stats;

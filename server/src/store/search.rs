@@ -1,8 +1,14 @@
-//! The public's view: published events, found by words, category and date.
+//! The public's view: published events that are not over, found by words, place, time and price. In nobody's context.
+//!
+//! What matches is found by the indexes of words first; then there are two ways on. Few matches are ranked one by one
+//! ([`ranked`]). Many are not: they are read in the order of an index, and the first ones that match are the answer
+//! (`listed_…`), for where many match a reader soon has a page full.
 
 use sqlx::PgConnection;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
+
+use crate::domain::search::Near;
 
 /// An event as search shows it.
 #[derive(Debug, Clone)]
@@ -10,126 +16,402 @@ pub struct Found {
     pub event_id: Uuid,
     pub slug: String,
     pub title: String,
+    pub artists: Vec<String>,
     pub summary: String,
+    pub language: Option<String>,
     pub category_id: String,
+    pub organizer_id: Uuid,
     pub organizer_name: String,
     pub venue_name: String,
     pub city: String,
     pub country: Option<String>,
+    pub latitude: Option<f64>,
+    pub longitude: Option<f64>,
+    pub distance_km: Option<f64>,
     pub time_zone: String,
     pub starts_at: OffsetDateTime,
     pub ends_at: Option<OffsetDateTime>,
     pub currency: String,
     pub price_from_minor: Option<i64>,
+    pub available: bool,
+    /// What the list is ordered by, before start and id; less comes first.
+    pub key: f64,
+    /// How many were looked at to rank it.
+    pub hits: i64,
 }
 
-/// Writes the event's row anew from its tables if it is published, else removes it. In the transaction of
-/// every change that the public sees; `price_from_minor` is what the cheapest public type costs in all.
-pub async fn refresh(
-    conn: &mut PgConnection,
-    organizer_id: Uuid,
-    event_id: Uuid,
-    price_from_minor: Option<i64>,
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "with published as (
-           select e.*, o.name as organizer_name from events e
-             join organizers o on o.organizer_id = e.organizer_id
-            where e.organizer_id = $1 and e.event_id = $2 and e.status = 'published'
-         ), gone as (
-           delete from event_search where organizer_id = $1 and event_id = $2 and not exists (select from published)
-         )
-         insert into event_search (organizer_id, event_id, slug, title, summary, category_id, organizer_name, venue_name,
-                                   city, country, latitude, longitude, time_zone, starts_at, ends_at, currency,
-                                   price_from_minor, document, updated_at)
-         select organizer_id, event_id, slug, title, left(description, 300), category_id, organizer_name, venue_name, city,
-                country, latitude, longitude, time_zone, starts_at, ends_at, currency, $3,
-                setweight(to_tsvector('simple', unaccent(title)), 'A')
-                  || setweight(to_tsvector('simple', unaccent(venue_name || ' ' || city || ' ' || organizer_name)), 'B')
-                  || setweight(to_tsvector('simple', unaccent(description)), 'D'),
-                $4
-           from published
-         on conflict (organizer_id, event_id) do update set
-           title = excluded.title, summary = excluded.summary, category_id = excluded.category_id,
-           organizer_name = excluded.organizer_name, venue_name = excluded.venue_name, city = excluded.city,
-           country = excluded.country, latitude = excluded.latitude, longitude = excluded.longitude,
-           time_zone = excluded.time_zone, starts_at = excluded.starts_at, ends_at = excluded.ends_at,
-           price_from_minor = excluded.price_from_minor, document = excluded.document, updated_at = excluded.updated_at",
-        organizer_id,
-        event_id,
-        price_from_minor,
-        now,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Writes the organizer's name anew into all of its rows.
-pub async fn refresh_organizer(
-    conn: &mut PgConnection,
-    organizer_id: Uuid,
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "update event_search s
-            set organizer_name = o.name, updated_at = $2,
-                document = setweight(to_tsvector('simple', unaccent(e.title)), 'A')
-                  || setweight(to_tsvector('simple', unaccent(e.venue_name || ' ' || e.city || ' ' || o.name)), 'B')
-                  || setweight(to_tsvector('simple', unaccent(e.description)), 'D')
-           from organizers o, events e
-          where s.organizer_id = $1 and o.organizer_id = $1 and o.name <> s.organizer_name
-            and e.organizer_id = $1 and e.event_id = s.event_id",
-        organizer_id,
-        now,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// What a search is narrowed to.
-#[derive(Debug, Clone, Default)]
-pub struct Filter<'a> {
-    pub words: Option<&'a str>,
-    pub category_id: Option<&'a str>,
-    pub city: Option<&'a str>,
+/// What is left of all events.
+#[derive(Debug, Clone)]
+pub struct Narrow {
+    pub category_id: Option<String>,
+    /// Folded, whole.
+    pub city_key: Option<String>,
+    /// Folded: a word of venue or city begins with it.
+    pub place: Option<String>,
+    pub currency: Option<String>,
+    pub price_min: Option<i64>,
+    pub price_max: Option<i64>,
+    pub free: Option<bool>,
+    pub available: Option<bool>,
     /// Events that are not over before.
-    pub from: Option<OffsetDateTime>,
+    pub from: OffsetDateTime,
     /// Events that start before.
     pub to: Option<OffsetDateTime>,
-    pub after: Option<(OffsetDateTime, Uuid)>,
+    /// No event that starts earlier can be of any use: what the index begins with.
+    pub starts_from: Option<OffsetDateTime>,
+    pub near: Option<Near>,
 }
 
-/// Published events by start; in nobody's context.
-pub async fn find(
+/// What must be in the words (tsqueries), and what not.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Words<'a> {
+    pub named: Option<&'a str>,
+    pub document: Option<&'a str>,
+    pub not_named: Option<&'a str>,
+    pub not_document: Option<&'a str>,
+}
+
+/// By what single matches are ranked.
+#[derive(Debug, Clone, Copy)]
+pub struct Ranking<'a> {
+    pub by: RankBy,
+    /// The query in folded words.
+    pub folded: &'a str,
+    /// The query as it was typed, as a tsquery.
+    pub exact: &'a str,
+    /// So many matches are looked at.
+    pub most: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RankBy {
+    /// How well title and artists fit.
+    Named,
+    /// How well the rest fits.
+    Rest,
+    /// How near to what was typed it is.
+    Typo,
+    Start,
+    Price,
+    Distance,
+    Popularity,
+}
+
+impl RankBy {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Named => "named",
+            Self::Rest => "rest",
+            Self::Typo => "typo",
+            Self::Start => "start",
+            Self::Price => "price",
+            Self::Distance => "distance",
+            Self::Popularity => "popularity",
+        }
+    }
+}
+
+/// After which event a page begins.
+#[derive(Debug, Clone, Copy)]
+pub struct After {
+    pub key: f64,
+    pub starts_at: OffsetDateTime,
+    pub event_id: Uuid,
+}
+
+/// How the planner is to read: by indexes, or (as a bench wants to know) the whole table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    Indexes,
+    WholeTable,
+}
+
+/// Prepares the transaction: which plan is good depends on what is asked (never a generic one), compiling costs more
+/// than it saves, and a whole scan is never right where the planner misjudges words.
+pub async fn prepare(conn: &mut PgConnection, reading: Reading) -> Result<(), sqlx::Error> {
+    let (table, indexes) = if reading == Reading::Indexes { ("off", "on") } else { ("on", "off") };
+    sqlx::query_scalar!(
+        "select set_config('plan_cache_mode', 'force_custom_plan', true) || set_config('jit', 'off', true)
+                || set_config('pg_trgm.similarity_threshold', '0.35', true) || set_config('enable_seqscan', $1, true)
+                || set_config('enable_indexscan', $2, true) || set_config('enable_bitmapscan', $2, true)
+                || set_config('enable_indexonlyscan', $2, true)",
+        table,
+        indexes,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(())
+}
+
+/// How long the longest event goes.
+pub async fn longest(conn: &mut PgConnection) -> Result<Duration, sqlx::Error> {
+    let secs = sqlx::query_scalar!(
+        r#"select extract(epoch from max(over_at - starts_at))::bigint as "secs" from event_search"#
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Duration::seconds(secs.unwrap_or(0)))
+}
+
+/// One statement around what all of them have in common; its arguments from $23 on are its own.
+macro_rules! find {
+    ($conn:expr, $words:expr, $narrow:expr, $head:tt, $tail:tt, $($argument:expr),* $(,)?) => {{
+        let (words, narrow): (&Words<'_>, &Narrow) = ($words, $narrow);
+        let latitudes = narrow.near.map(|near| near.latitudes()).unzip();
+        let longitudes = narrow.near.and_then(|near| near.longitudes()).unzip();
+        sqlx::query_as!(
+            Found,
+            $head + "
+          where ($1::text is null or named @@ $1::text::tsquery)
+            and ($2::text is null or document @@ $2::text::tsquery)
+            and ($3::text is null or not named @@ $3::text::tsquery)
+            and ($4::text is null or not document @@ $4::text::tsquery)
+            and ($5::text is null or category_id = $5)
+            and ($6::text is null or city_key = $6)
+            and ($7::text is null or place_key like '% ' || $7 || '%')
+            and ($8::text is null or currency = $8)
+            and ($9::bigint is null or price_from_minor >= $9)
+            and ($10::bigint is null or price_from_minor <= $10)
+            and ($11::boolean is null or coalesce(price_from_minor = 0, false) = $11)
+            and ($12::boolean is null or available = $12)
+            and over_at >= $13
+            and ($14::timestamptz is null or starts_at < $14)
+            and ($15::timestamptz is null or starts_at >= $15)
+            and ($16::float8 is null or latitude between $16 and $17)
+            and ($18::float8 is null or longitude between $18 and $19)
+            and ($20::float8 is null or distance_km(latitude, longitude, $20, $21) <= $22)" + $tail,
+            words.named,
+            words.document,
+            words.not_named,
+            words.not_document,
+            narrow.category_id,
+            narrow.city_key,
+            narrow.place,
+            narrow.currency,
+            narrow.price_min,
+            narrow.price_max,
+            narrow.free,
+            narrow.available,
+            narrow.from,
+            narrow.to,
+            narrow.starts_from,
+            latitudes.0,
+            latitudes.1,
+            longitudes.0,
+            longitudes.1,
+            narrow.near.map(|near| near.latitude),
+            narrow.near.map(|near| near.longitude),
+            narrow.near.map(|near| near.radius_km),
+            $($argument),*
+        )
+        .fetch_all($conn)
+        .await
+    }};
+}
+
+/// The best matches, of all or (if there are more) of `most` and one more arbitrary ones; `hits` says how many.
+pub async fn ranked(
     conn: &mut PgConnection,
-    filter: &Filter<'_>,
+    words: &Words<'_>,
+    narrow: &Narrow,
+    ranking: &Ranking<'_>,
+    after: Option<After>,
     limit: i64,
 ) -> Result<Vec<Found>, sqlx::Error> {
-    let (after_at, after_id) = filter.after.unzip();
-    sqlx::query_as!(
-        Found,
-        "select event_id, slug, title, summary, category_id, organizer_name, venue_name, city, country, time_zone,
-                starts_at, ends_at, currency, price_from_minor
-           from event_search
-          where ($1::text is null or document @@ websearch_to_tsquery('simple', unaccent($1)))
-            and ($2::text is null or category_id = $2)
-            and ($3::text is null or lower(city) = lower($3))
-            and ($4::timestamptz is null or coalesce(ends_at, starts_at) >= $4)
-            and ($5::timestamptz is null or starts_at < $5)
-            and ($6::timestamptz is null or (starts_at, event_id) > ($6, $7))
-          order by starts_at, event_id
-          limit $8",
-        filter.words,
-        filter.category_id,
-        filter.city,
-        filter.from,
-        filter.to,
-        after_at,
-        after_id,
+    find!(
+        conn,
+        words,
+        narrow,
+        "with hit as materialized (
+           select * from event_search",
+        "
+            and ($23 <> 'price' or price_from_minor is not null)
+          limit $24
+         ), ranked as (
+           select hit.*, distance_km(latitude, longitude, $20, $21) as distance_km,
+                  (case $23
+                     when 'named' then -(case when name_key = ' ' || $25::text || ' ' then 2.0
+                                              when name_key like '% ' || $25 || ' %' then 1.0 else 0.0 end
+                                         + (named @@ $26::text::tsquery)::int + ts_rank(named, $1::text::tsquery, 1))
+                     when 'rest' then -ts_rank(document, $2::text::tsquery, 1)
+                     when 'typo' then -(word_similarity($25, name_key) + ts_rank(document, $2::text::tsquery, 1))
+                     when 'price' then price_from_minor
+                     when 'distance' then distance_km(latitude, longitude, $20, $21)
+                     when 'popularity' then -popularity
+                     else 0
+                   end)::float8 as key
+             from hit
+         )
+         select event_id, slug, title, artists, summary, language, category_id, organizer_id, organizer_name, venue_name,
+                city, country, latitude, longitude, distance_km, time_zone, starts_at, ends_at, currency,
+                price_from_minor, available, key as \"key!\", (select count(*) from hit) as \"hits!\"
+           from ranked
+          where ($27::float8 is null or (key, starts_at, event_id) > ($27, $28::timestamptz, $29::uuid))
+          order by key, starts_at, event_id
+          limit $30",
+        ranking.by.as_str(),
+        ranking.most.saturating_add(1),
+        ranking.folded,
+        ranking.exact,
+        after.map(|a| a.key),
+        after.map(|a| a.starts_at),
+        after.map(|a| a.event_id),
         limit,
+    )
+}
+
+/// Matches by their start.
+pub async fn listed_by_start(
+    conn: &mut PgConnection,
+    words: &Words<'_>,
+    narrow: &Narrow,
+    after: Option<After>,
+    limit: i64,
+) -> Result<Vec<Found>, sqlx::Error> {
+    find!(
+        conn,
+        words,
+        narrow,
+        "select event_id, slug, title, artists, summary, language, category_id, organizer_id, organizer_name, venue_name,
+                city, country, latitude, longitude, distance_km(latitude, longitude, $20, $21) as distance_km, time_zone,
+                starts_at, ends_at, currency, price_from_minor, available, 0::float8 as \"key!\", 0::bigint as \"hits!\"
+           from event_search",
+        "
+            and ($23::timestamptz is null or (starts_at, event_id) > ($23, $24::uuid))
+          order by starts_at, event_id
+          limit $25",
+        after.map(|a| a.starts_at),
+        after.map(|a| a.event_id),
+        limit,
+    )
+}
+
+/// Matches by price, in one currency; without those that have none.
+pub async fn listed_by_price(
+    conn: &mut PgConnection,
+    words: &Words<'_>,
+    narrow: &Narrow,
+    after: Option<After>,
+    limit: i64,
+) -> Result<Vec<Found>, sqlx::Error> {
+    find!(
+        conn,
+        words,
+        narrow,
+        "select event_id, slug, title, artists, summary, language, category_id, organizer_id, organizer_name, venue_name,
+                city, country, latitude, longitude, distance_km(latitude, longitude, $20, $21) as distance_km, time_zone,
+                starts_at, ends_at, currency, price_from_minor, available, price_from_minor::float8 as \"key!\",
+                0::bigint as \"hits!\"
+           from event_search",
+        "
+            and price_from_minor is not null
+            and ($23::float8 is null or (price_from_minor, starts_at, event_id) > ($23::bigint, $24::timestamptz, $25::uuid))
+          order by price_from_minor, starts_at, event_id
+          limit $26",
+        after.map(|a| a.key),
+        after.map(|a| a.starts_at),
+        after.map(|a| a.event_id),
+        limit,
+    )
+}
+
+/// Matches by popularity.
+pub async fn listed_by_popularity(
+    conn: &mut PgConnection,
+    words: &Words<'_>,
+    narrow: &Narrow,
+    after: Option<After>,
+    limit: i64,
+) -> Result<Vec<Found>, sqlx::Error> {
+    find!(
+        conn,
+        words,
+        narrow,
+        "select event_id, slug, title, artists, summary, language, category_id, organizer_id, organizer_name, venue_name,
+                city, country, latitude, longitude, distance_km(latitude, longitude, $20, $21) as distance_km, time_zone,
+                starts_at, ends_at, currency, price_from_minor, available, -popularity::float8 as \"key!\",
+                0::bigint as \"hits!\"
+           from event_search",
+        "
+            and ($23::float8 is null or (-popularity, starts_at, event_id) > ($23::integer, $24::timestamptz, $25::uuid))
+          order by -popularity, starts_at, event_id
+          limit $26",
+        after.map(|a| a.key),
+        after.map(|a| a.starts_at),
+        after.map(|a| a.event_id),
+        limit,
+    )
+}
+
+/// How many matches there are of one kind.
+#[derive(Debug, Clone)]
+pub struct Count {
+    /// `total`, `category`, `city`, `free`, `available`.
+    pub facet: String,
+    pub value: String,
+    pub events: i64,
+}
+
+/// Counts of all matches. Those by category and by city leave that very filter out, so that they show what else there
+/// would be; of cities the 20 with the most.
+pub async fn facets(
+    conn: &mut PgConnection,
+    document: Option<&str>,
+    narrow: &Narrow,
+) -> Result<Vec<Count>, sqlx::Error> {
+    let latitudes = narrow.near.map(|near| near.latitudes()).unzip();
+    let longitudes = narrow.near.and_then(|near| near.longitudes()).unzip();
+    sqlx::query_as!(
+        Count,
+        r#"with hit as materialized (
+           select category_id, city_key, city,
+                  ($2::text is null or category_id = $2) as of_category, ($3::text is null or city_key = $3) as of_city,
+                  coalesce(price_from_minor = 0, false) as free, available
+             from event_search
+            where ($1::text is null or document @@ $1::text::tsquery)
+              and ($4::text is null or place_key like '% ' || $4 || '%')
+              and ($5::text is null or currency = $5)
+              and ($6::bigint is null or price_from_minor >= $6)
+              and ($7::bigint is null or price_from_minor <= $7)
+              and ($8::boolean is null or coalesce(price_from_minor = 0, false) = $8)
+              and ($9::boolean is null or available = $9)
+              and over_at >= $10
+              and ($11::timestamptz is null or starts_at < $11)
+              and ($12::timestamptz is null or starts_at >= $12)
+              and ($13::float8 is null or latitude between $13 and $14)
+              and ($15::float8 is null or longitude between $15 and $16)
+              and ($17::float8 is null or distance_km(latitude, longitude, $17, $18) <= $19)
+              and (($2::text is null or category_id = $2) or ($3::text is null or city_key = $3))
+         )
+         select 'total' as "facet!", '' as "value!", count(*) as "events!" from hit where of_category and of_city
+         union all
+         select 'free', '', count(*) from hit where of_category and of_city and free
+         union all
+         select 'available', '', count(*) from hit where of_category and of_city and available
+         union all
+         (select 'category', category_id, count(*) from hit where of_city group by category_id order by 3 desc, 2)
+         union all
+         (select 'city', min(city), count(*) from hit where of_category and city_key <> ''
+           group by city_key order by 3 desc, 2 limit 20)"#,
+        document,
+        narrow.category_id,
+        narrow.city_key,
+        narrow.place,
+        narrow.currency,
+        narrow.price_min,
+        narrow.price_max,
+        narrow.free,
+        narrow.available,
+        narrow.from,
+        narrow.to,
+        narrow.starts_from,
+        latitudes.0,
+        latitudes.1,
+        longitudes.0,
+        longitudes.1,
+        narrow.near.map(|near| near.latitude),
+        narrow.near.map(|near| near.longitude),
+        narrow.near.map(|near| near.radius_km),
     )
     .fetch_all(conn)
     .await

@@ -29,7 +29,11 @@ pub(super) struct PublicEvent {
     /// `published` or `canceled`.
     status: String,
     title: String,
+    /// Who plays, speaks or is shown.
+    artists: Vec<String>,
     description: String,
+    /// Of title and description, ISO 639-1.
+    language: Option<String>,
     category_id: String,
     organizer: PublicOrganizer,
     venue_name: String,
@@ -115,7 +119,9 @@ pub(super) async fn show(
         slug: event.slug,
         status: event.status,
         title: event.title,
+        artists: event.artists,
         description: event.description,
+        language: event.language,
         category_id: event.category_id,
         organizer: PublicOrganizer {
             organizer_id: organizer.organizer_id,

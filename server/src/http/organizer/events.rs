@@ -37,7 +37,11 @@ pub(super) struct EventJson {
     /// The readable part of its public address.
     slug: String,
     title: String,
+    /// Who plays, speaks or is shown.
+    artists: Vec<String>,
     description: String,
+    /// Of title and description, ISO 639-1; search then knows the forms of its words.
+    language: Option<String>,
     category_id: String,
     venue_name: String,
     venue_address: String,
@@ -108,7 +112,13 @@ pub(super) struct EventDetail {
 }))]
 pub(super) struct EventFields {
     title: Option<String>,
+    /// Who plays, speaks or is shown; 50 at most.
+    artists: Option<Vec<String>>,
     description: Option<String>,
+    /// Of title and description, ISO 639-1, as `de`; search then knows the forms of its words.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, pattern = "^[a-z]{2}$")]
+    language: Option<Option<String>>,
     /// See GET /categories.
     category_id: Option<String>,
     venue_name: Option<String>,
@@ -445,6 +455,8 @@ fn blank(app: &AppState, member: &Staff, fields: &EventFields, now: OffsetDateTi
         waiting_list: true,
         offer_secs: 14_400,
         admit_per_minute: None,
+        artists: Vec::new(),
+        language: None,
         sale_version: 1,
         created_at: now,
         updated_at: now,
@@ -468,6 +480,10 @@ impl EventFields {
                 *at = wrong.line(field, value, min, max);
             }
         }
+        if let Some(artists) = &self.artists {
+            wrong.within("artists", artists.len(), 0, 50);
+            event.artists = artists.iter().map(|name| wrong.line("artists", name, 1, 200)).collect();
+        }
         if let Some(address) = &self.venue_address {
             event.venue_address = wrong.length("venue_address", address, 0, 500);
         }
@@ -478,6 +494,7 @@ impl EventFields {
             event.time_zone.clone_from(zone);
         }
         set(&mut event.country, &self.country);
+        set(&mut event.language, &self.language);
         set(&mut event.latitude, &self.latitude);
         set(&mut event.longitude, &self.longitude);
         set(&mut event.admission_at, &self.admission_at.map(|t| t.map(|t| t.0)));
@@ -510,6 +527,10 @@ impl EventFields {
             event.fee_fixed_minor = wrong.amount("fee.amount", &fee.amount, &event.currency);
             event.fee_rate_bp = fee.rate_bp.into();
             fee.bearer.as_str().clone_into(&mut event.fee_bearer);
+        }
+        if event.language.as_ref().is_some_and(|l| l.len() != 2 || !l.bytes().all(|b| b.is_ascii_lowercase()))
+        {
+            wrong.note("language", "invalid", "two lower-case letters (ISO 639-1)");
         }
         check_place(event, wrong);
         check_times(event, wrong);
@@ -596,7 +617,9 @@ fn json(of: Event) -> EventJson {
         status: EventStatus::from_column(&of.status),
         slug: of.slug,
         title: of.title,
+        artists: of.artists,
         description: of.description,
+        language: of.language,
         category_id: of.category_id,
         venue_name: of.venue_name,
         venue_address: of.venue_address,

@@ -32,7 +32,7 @@ use crate::domain::catalog::EventStatus;
 use crate::selling::StepError;
 use crate::store::audit::{self, Act};
 use crate::store::event::{self, Event};
-use crate::store::{Tx, change, search, ticket_type};
+use crate::store::{Tx, change, search_row};
 
 pub(super) use questions::QuestionJson;
 
@@ -109,8 +109,7 @@ async fn finish(
     let (organizer_id, now) = (acting.organizer_id(), app.clock.now());
     record(app, &mut tx, acting, action, object, serde_json::json!({})).await?;
     event::bump(&mut tx, organizer_id, event_id).await?;
-    let price_from = price_from(&mut tx, organizer_id, event_id).await?;
-    search::refresh(&mut tx, organizer_id, event_id, price_from, now).await?;
+    search_row::refresh(&mut tx, organizer_id, event_id, now).await?;
     change::record(&mut tx, organizer_id, event_id, &[], None).await.map_err(StepError::from)?;
     tx.commit().await?;
     app.selling.catalog.forget(event_id);
@@ -158,12 +157,4 @@ async fn record(
         detail,
     };
     audit::record(tx, acting.organizer_id(), &act, app.clock.now()).await
-}
-
-/// What the cheapest public type costs in all.
-async fn price_from(tx: &mut Tx, organizer_id: Uuid, event_id: Uuid) -> Result<Option<i64>, sqlx::Error> {
-    let Some(event) = event::find(tx, organizer_id, event_id).await? else { return Ok(None) };
-    let types = ticket_type::of_event(tx, organizer_id, event_id).await?;
-    let on_sale = types.iter().filter(|t| !t.hidden && t.archived_at.is_none());
-    Ok(on_sale.filter_map(|t| t.stated(event.fee()).unit()?.total_minor()).min())
 }

@@ -19,7 +19,7 @@ use crate::selling::keys;
 use crate::store::directory::{self, Place};
 use crate::store::member::{self, OrgRole};
 use crate::store::organizer::{self, Organizer};
-use crate::store::{search, users};
+use crate::store::{search_row, users};
 
 /// An organizer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -134,7 +134,7 @@ pub(super) async fn put(
     };
     if !is_new {
         organizer::put(&mut tx, &organizer).await?;
-        search::refresh_organizer(&mut tx, organizer_id, now).await?;
+        search_row::refresh_organizer(&mut tx, organizer_id, now).await?;
     }
     let stored = organizer::find(&mut tx, organizer_id).await?;
     tx.commit().await?;

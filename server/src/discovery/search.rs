@@ -1,0 +1,268 @@
+//! One search: the query is read with the words that are known, then answered stage by stage: what title and artists
+//! say, what the rest says, what was perhaps mistyped.
+//!
+//! A page ends at a [`Place`], which says all that the next page must know to go on in the same list: the stage, how the
+//! stage is read, the last event's rank, and up to which word the words were known. Events that are added meanwhile move
+//! nothing.
+
+use std::collections::BTreeMap;
+
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::domain::search::{Query, Readings};
+use crate::store::search::{self, After, Count, Found, Narrow, RankBy, Ranking, Reading, Words};
+use crate::store::search_words;
+
+/// More matches are not ranked one by one but read in order of an index.
+const RANKED: i64 = 1_000;
+/// Whoever began to rank goes on ranking, however many have come since.
+const RANKED_STILL: i64 = 1_000_000;
+/// Circles around a point grow until a page is full.
+const FIRST_CIRCLE_KM: f64 = 4.0;
+const GROWTH: f64 = 3.0;
+
+/// What a list is ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    Relevance,
+    Start,
+    Price,
+    Distance,
+    Popularity,
+}
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub query: Option<Query>,
+    pub sort: Sort,
+    pub narrow: Narrow,
+    pub facets: bool,
+    pub after: Option<Place>,
+    pub limit: usize,
+}
+
+/// Where a page ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Place {
+    /// Up to which number words were known.
+    pub newest_word: i64,
+    pub stage: Stage,
+    /// Every word was taken for a mistyped one, since nothing else was found.
+    pub all_guessed: bool,
+    /// The stage is read in an index's order, and not ranked.
+    pub listed: bool,
+    pub key: f64,
+    pub starts_at: OffsetDateTime,
+    pub event_id: Uuid,
+}
+
+/// A part of the answer; those of a search by relevance come one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Title and artists have all words.
+    Named,
+    /// The words are there, somewhere.
+    Rest,
+    /// Words like them are.
+    Typo,
+    /// All matches in one order.
+    All,
+}
+
+/// The answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub found: Vec<Found>,
+    pub next: Option<Place>,
+    pub facets: Option<Vec<Count>>,
+}
+
+/// A stage's page, and whether it was read in an index's order.
+struct Part {
+    found: Vec<Found>,
+    listed: bool,
+}
+
+/// Searches.
+///
+/// # Errors
+/// Of the database.
+pub async fn search(app: &App, asked: Asked) -> Result<Answer, sqlx::Error> {
+    search_reading(app, asked, Reading::Indexes).await
+}
+
+/// The same, reading as told.
+///
+/// # Errors
+/// Of the database.
+pub async fn search_reading(app: &App, mut asked: Asked, reading: Reading) -> Result<Answer, sqlx::Error> {
+    let mut tx = app.db.platform().await?;
+    search::prepare(&mut tx, reading).await?;
+    if asked.narrow.from > app.clock.now() + Duration::DAY {
+        let longest = search::longest(&mut tx).await?;
+        asked.narrow.starts_from = asked.narrow.from.checked_sub(longest);
+    }
+    let newest_word = match asked.after {
+        Some(place) => place.newest_word,
+        None => search_words::newest(&mut tx).await?,
+    };
+    let mut all_guessed = asked.after.is_some_and(|place| place.all_guessed);
+    let mut readings = read(&mut tx, asked.query.as_ref(), newest_word, all_guessed).await?;
+    let mut answer = stages(&mut tx, &asked, readings.as_ref(), newest_word, all_guessed).await?;
+    let searched = asked.query.as_ref().is_some_and(|q| !q.only_excludes());
+    if answer.found.is_empty() && asked.after.is_none() && searched {
+        all_guessed = true;
+        readings = read(&mut tx, asked.query.as_ref(), newest_word, all_guessed).await?;
+        if readings.as_ref().is_some_and(|r| r.wide.is_some()) {
+            answer = stages(&mut tx, &asked, readings.as_ref(), newest_word, all_guessed).await?;
+        }
+    }
+    if asked.facets {
+        let document = readings.as_ref().map(|r| r.wide.as_ref().unwrap_or(&r.near).as_str());
+        answer.facets = Some(search::facets(&mut tx, document, &asked.narrow).await?);
+    }
+    tx.commit().await?;
+    Ok(answer)
+}
+
+/// The query as tsqueries; `None` without a query.
+async fn read(
+    conn: &mut PgConnection,
+    query: Option<&Query>,
+    newest_word: i64,
+    guess_all: bool,
+) -> Result<Option<Readings>, sqlx::Error> {
+    let Some(query) = query else { return Ok(None) };
+    let mut meanings: BTreeMap<_, _> =
+        search_words::meanings(&mut *conn, &query.words(), query.open_word(), newest_word).await?;
+    let doubtful = query.doubtful(&meanings, guess_all);
+    if !doubtful.is_empty() {
+        search_words::guess(conn, &mut meanings, &doubtful, newest_word).await?;
+    }
+    Ok(Some(query.readings(&meanings)))
+}
+
+/// Stage after stage until the page is full.
+async fn stages(
+    conn: &mut PgConnection,
+    asked: &Asked,
+    readings: Option<&Readings>,
+    newest_word: i64,
+    all_guessed: bool,
+) -> Result<Answer, sqlx::Error> {
+    let ranked = asked.sort == Sort::Relevance && asked.query.as_ref().is_some_and(|q| !q.only_excludes());
+    let wide = readings.is_some_and(|r| r.wide.is_some());
+    let stages: &[Stage] = match (ranked, wide) {
+        (true, true) => &[Stage::Named, Stage::Rest, Stage::Typo],
+        (true, false) => &[Stage::Named, Stage::Rest],
+        (false, _) => &[Stage::All],
+    };
+    let mut found: Vec<(Found, Stage, bool)> = Vec::new();
+    for stage in stages.iter().copied().filter(|s| asked.after.is_none_or(|place| *s >= place.stage)) {
+        let after = asked.after.filter(|place| place.stage == stage);
+        let missing = (asked.limit + 1).saturating_sub(found.len());
+        let part = of_stage(&mut *conn, asked, readings, stage, after, missing).await?;
+        found.extend(part.found.into_iter().map(|event| (event, stage, part.listed)));
+        if found.len() > asked.limit {
+            break;
+        }
+    }
+    let more = found.len() > asked.limit;
+    found.truncate(asked.limit);
+    let place = |(event, stage, listed): &(Found, Stage, bool)| Place {
+        newest_word,
+        stage: *stage,
+        all_guessed,
+        listed: *listed,
+        key: event.key,
+        starts_at: event.starts_at,
+        event_id: event.event_id,
+    };
+    let next = found.last().filter(|_| more).map(place);
+    Ok(Answer { found: found.into_iter().map(|(event, ..)| event).collect(), next, facets: None })
+}
+
+async fn of_stage(
+    conn: &mut PgConnection,
+    asked: &Asked,
+    readings: Option<&Readings>,
+    stage: Stage,
+    place: Option<Place>,
+    limit: usize,
+) -> Result<Part, sqlx::Error> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let narrow = &asked.narrow;
+    let excludes = asked.query.as_ref().is_some_and(Query::excludes);
+    let words = readings.map_or_else(Words::default, |r| {
+        let (near, part) = (Some(r.near.as_str()), Some(r.near_part.as_str()));
+        match stage {
+            Stage::Named => Words { named: part, document: near.filter(|_| excludes), ..Words::default() },
+            Stage::Rest => Words { document: near, not_named: part, ..Words::default() },
+            Stage::Typo => Words { document: r.wide.as_deref(), not_document: near, ..Words::default() },
+            Stage::All => Words { document: r.wide.as_deref().or(near), ..Words::default() },
+        }
+    });
+    let by = match (stage, asked.sort) {
+        (Stage::Named, _) => RankBy::Named,
+        (Stage::Rest, _) => RankBy::Rest,
+        (Stage::Typo, _) => RankBy::Typo,
+        (Stage::All, Sort::Relevance | Sort::Start) => RankBy::Start,
+        (Stage::All, Sort::Price) => RankBy::Price,
+        (Stage::All, Sort::Distance) => RankBy::Distance,
+        (Stage::All, Sort::Popularity) => RankBy::Popularity,
+    };
+    let after =
+        place.map(|place| After { key: place.key, starts_at: place.starts_at, event_id: place.event_id });
+    let ranking = Ranking {
+        by,
+        folded: asked.query.as_ref().map_or("", |q| q.folded.as_str()),
+        exact: readings.map_or("", |r| r.exact.as_str()),
+        most: if place.is_some() || by == RankBy::Distance { RANKED_STILL } else { RANKED },
+    };
+    if by == RankBy::Distance {
+        let found = by_distance(conn, &words, narrow, &ranking, after, limit).await?;
+        return Ok(Part { found, listed: false });
+    }
+    // Nothing to look up by: then reading in order is all there is.
+    let unbound = narrow.near.is_none() && narrow.place.is_none() && narrow.city_key.is_none();
+    let searched = asked.query.as_ref().is_some_and(|q| !q.only_excludes());
+    if !place.map_or(unbound && !searched, |place| place.listed) {
+        let found = search::ranked(&mut *conn, &words, narrow, &ranking, after, limit).await?;
+        if found.first().is_none_or(|event| event.hits <= ranking.most) {
+            return Ok(Part { found, listed: false });
+        }
+    }
+    let found = match by {
+        RankBy::Price => search::listed_by_price(conn, &words, narrow, after, limit).await?,
+        RankBy::Popularity => search::listed_by_popularity(conn, &words, narrow, after, limit).await?,
+        _ => search::listed_by_start(conn, &words, narrow, after, limit).await?,
+    };
+    Ok(Part { found, listed: true })
+}
+
+/// In circles that grow until the page is full.
+async fn by_distance(
+    conn: &mut PgConnection,
+    words: &Words<'_>,
+    narrow: &Narrow,
+    ranking: &Ranking<'_>,
+    after: Option<After>,
+    limit: i64,
+) -> Result<Vec<Found>, sqlx::Error> {
+    let Some(whole) = narrow.near else { return Ok(Vec::new()) };
+    let mut radius = after.map_or(0.0, |a| a.key * 1.2).max(FIRST_CIRCLE_KM);
+    loop {
+        let last = radius >= whole.radius_km;
+        let near = Some(whole.within(radius.min(whole.radius_km)));
+        let circle = Narrow { near, ..narrow.clone() };
+        let found = search::ranked(&mut *conn, words, &circle, ranking, after, limit).await?;
+        if last || i64::try_from(found.len()).unwrap_or(i64::MAX) >= limit {
+            return Ok(found);
+        }
+        radius *= GROWTH;
+    }
+}
