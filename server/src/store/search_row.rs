@@ -114,7 +114,7 @@ impl Row {
 }
 
 /// Writes rows, each event's anew, and makes their words known. Names and places are found as written and by their
-/// stems, descriptions by their stems.
+/// stems, descriptions by their stems; between them stands a mark that is no word, so that no phrase reaches over it.
 pub async fn write(
     conn: &mut PgConnection,
     sources: &[Source],
@@ -129,8 +129,8 @@ pub async fn write(
          select organizer_id, event_id, slug, title, artists, summary, language, category_id, organizer_name, venue_name,
                 city, country, latitude, longitude, time_zone, starts_at, ends_at, currency, price_from_minor, available,
                 popularity, name_key, place_key, city_key, named,
-                named || setweight(to_tsvector('simple', places) || to_tsvector(configuration, places), 'B')
-                      || setweight(to_tsvector(configuration, texts), 'D'),
+                named || '|:3' || setweight(to_tsvector('simple', places) || '|:3' || to_tsvector(configuration, places), 'B')
+                      || '|:3' || setweight(to_tsvector(configuration, texts), 'D'),
                 $2, $3
            from jsonb_to_recordset($1) as r (
                   organizer_id uuid, event_id uuid, slug text, title text, artists text[], summary text, language text,
@@ -140,7 +140,7 @@ pub async fn write(
                   name_key text, place_key text, city_key text, names text, places text, texts text,
                   configuration regconfig)
           cross join lateral (
-                  select setweight(to_tsvector('simple', names) || to_tsvector(configuration, names), 'A') as named) n
+                  select setweight(to_tsvector('simple', names) || '|:3' || to_tsvector(configuration, names), 'A') as named) n
          on conflict (organizer_id, event_id) do update set
            title = excluded.title, artists = excluded.artists, summary = excluded.summary, language = excluded.language,
            category_id = excluded.category_id, organizer_name = excluded.organizer_name,

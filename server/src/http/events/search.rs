@@ -40,6 +40,7 @@ pub(super) struct SearchQuery {
     /// With `longitude`: events around this point.
     #[param(minimum = -90, maximum = 90)]
     latitude: Option<f64>,
+    /// With `latitude`.
     #[param(minimum = -180, maximum = 180)]
     longitude: Option<f64>,
     /// How far around it; 50 without it.
