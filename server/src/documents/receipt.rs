@@ -327,9 +327,9 @@ mod tests {
             .filter_map(|row| if let Row::Cells(cells, _) = row { Some(cells) } else { None })
             .collect();
         let line = |n: usize| written[n].each_ref().map(String::as_str);
-        assert_eq!(line(0), ["Standing", "2", "EUR 46.72", "EUR 93.44"]);
-        assert_eq!(line(1), ["Standing: fee", "2", "EUR 1.40", "EUR 2.80"]);
-        assert_eq!(line(2), ["Standing: discount (code SOMMER)", "2", "EUR -23.36", "EUR -46.72"]);
+        assert_eq!(line(0), ["Standing", "2", "46.72 EUR", "93.44 EUR"]);
+        assert_eq!(line(1), ["Standing: fee", "2", "1.40 EUR", "2.80 EUR"]);
+        assert_eq!(line(2), ["Standing: discount (code SOMMER)", "2", "-23.36 EUR", "-46.72 EUR"]);
         assert_eq!(line(3)[0], "Book", "no discount, no line");
         assert_eq!(of.total_minor(), 8_747, "what was paid is what it was");
     }
