@@ -296,15 +296,21 @@ async fn handle(
     let key = headers.get("idempotency-key").and_then(|v| v.to_str().ok()).map(str::to_owned);
     let asked = format!("{call} {}", String::from_utf8_lossy(&body));
     if let Some(key) = &key {
-        match lock().keys.get(key) {
-            Some((before, _)) if *before != asked => {
+        let known = lock().keys.get(key).cloned();
+        match known {
+            Some((before, _)) if before != asked => {
                 return reply((400, error("idempotency_error", None, None)), false);
             }
             Some((_, None)) => {
                 let body = error("invalid_request_error", Some("idempotency_key_in_use"), None);
                 return reply((409, body), false);
             }
-            Some((_, Some(answer))) => return reply(answer.clone(), true),
+            Some((_, Some(answer))) => {
+                if let Some(Quirk::Late(time)) = quirk {
+                    tokio::time::sleep(time).await;
+                }
+                return reply(answer, true);
+            }
             None => {}
         }
     }
