@@ -66,6 +66,7 @@ pub(super) struct SearchQuery {
     #[param(value_type = Option<String>)]
     to: Option<Instant>,
     /// By relevance if there is a `q`, else by date.
+    #[param(inline)]
     sort: Option<SortBy>,
     /// True: counts of all that is found by category, city, price and availability.
     facets: Option<bool>,
