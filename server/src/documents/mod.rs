@@ -3,6 +3,7 @@
 //! Made of plain data and a clock's reading; knows neither the database nor HTTP.
 
 pub mod calendar;
+pub mod door_list;
 pub mod fonts;
 pub mod money;
 pub mod page;

@@ -27,8 +27,9 @@ impl From<Option<String>> for Cell {
     }
 }
 
-/// What begins so, a spreadsheet may run; and the apostrophe that keeps it from that.
-const RUNS: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\''];
+/// What begins so, a spreadsheet may run (in East Asia the wide forms too); and the apostrophe that keeps it from that.
+const RUNS: [char; 12] =
+    ['=', '+', '-', '@', '\t', '\r', '\n', '\'', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
 
 /// A text for a cell: what would be a formula gets an apostrophe in front.
 #[must_use]
@@ -51,17 +52,30 @@ pub fn unguarded(cell: &str) -> &str {
 /// If a row has not as many cells as the heading.
 #[must_use]
 pub fn table(heading: &[&str], rows: impl IntoIterator<Item = Vec<Cell>>) -> String {
+    let bytes = lines(std::iter::once(names(heading)).chain(rows));
+    String::from_utf8(bytes).expect("it was made of texts")
+}
+
+/// A heading as a row.
+#[must_use]
+pub fn names(heading: &[&str]) -> Vec<Cell> {
+    heading.iter().map(|name| Cell::Plain((*name).to_owned())).collect()
+}
+
+/// A part of a file that is written bit by bit.
+///
+/// # Panics
+/// If its rows have not all as many cells.
+#[must_use]
+pub fn lines(rows: impl IntoIterator<Item = Vec<Cell>>) -> Vec<u8> {
     let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    let cell = |cell: Cell| match cell {
+    let text = |cell: Cell| match cell {
         Cell::Text(text) => guarded(&text),
         Cell::Plain(text) => text,
     };
-    let written = out
-        .write_record(heading)
-        .and_then(|()| rows.into_iter().try_for_each(|row| out.write_record(row.into_iter().map(cell))));
-    written.expect("memory takes everything, and all rows have the heading's cells");
-    let bytes = out.into_inner().expect("memory takes everything");
-    String::from_utf8(bytes).expect("it was made of texts")
+    let written = rows.into_iter().try_for_each(|row| out.write_record(row.into_iter().map(text)));
+    written.expect("memory takes everything, and all rows have as many cells");
+    out.into_inner().expect("memory takes everything")
 }
 
 #[cfg(test)]
@@ -77,9 +91,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_is_a_formula_and_every_text_comes_back(text in "\\PC{0,20}|[=+@'\\-][ -~]{0,8}") {
+        fn no_text_is_a_formula_and_every_text_comes_back(text in "\\PC{0,20}|[=+@'\\-\t\r\n\u{ff1d}\u{ff20}][ -~]{0,8}") {
             let cell = guarded(&text);
-            prop_assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']));
+            prop_assert!(!cell.starts_with(|c| c != '\'' && RUNS.contains(&c)));
             prop_assert_eq!(unguarded(&cell), text);
         }
     }

@@ -1,4 +1,4 @@
-//! Forms of short texts: slugs, addresses, names of time zones.
+//! Forms of short texts: slugs, addresses, names of time zones, texts within HTML.
 
 use rand::Rng;
 
@@ -54,6 +54,23 @@ pub fn looks_like_time_zone(text: &str) -> bool {
             && part.chars().all(|c| c.is_ascii_alphanumeric() || "_-+".contains(c))
     };
     text == "UTC" || (text.contains('/') && text.split('/').count() <= 3 && text.split('/').all(form))
+}
+
+/// A text for HTML, between tags or inside of quotes.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 #[cfg(test)]

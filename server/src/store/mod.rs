@@ -16,6 +16,7 @@ pub mod directory;
 pub mod door;
 pub mod endpoint;
 pub mod event;
+pub mod export;
 pub mod guest_code;
 pub mod hand_on;
 pub mod idempotency;

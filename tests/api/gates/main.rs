@@ -1,6 +1,7 @@
 //! Gates against the real routes: enrolment, signatures, manifests, logs, waiting, online scans, numbers.
 
 mod enroll;
+mod exports;
 mod incidents;
 mod log;
 mod manifest;

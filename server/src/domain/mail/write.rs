@@ -1,6 +1,7 @@
 //! Letters as text and as HTML.
 
 use super::{Block, Letter};
+use crate::domain::text::escaped;
 
 /// Characters a line of text.
 const WIDTH: usize = 76;
@@ -56,21 +57,6 @@ fn block(block: &Block) -> String {
             )
         }
     }
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 fn wrapped(text: &str) -> String {

@@ -6,7 +6,9 @@
 mod cancellation;
 mod complimentary;
 mod door;
+mod door_list;
 mod events;
+mod exports;
 mod imports;
 mod invitations;
 mod ledger;
@@ -78,6 +80,8 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(tickets::unblock))
         .routes(routes!(tickets::withdraw))
         .merge(imports::routes())
+        .merge(exports::routes())
+        .routes(routes!(door_list::print))
         .routes(routes!(door::update_steward, door::archive_steward))
 }
 

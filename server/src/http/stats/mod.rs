@@ -1,5 +1,7 @@
 //! `GET /organizer/events/{id}/stats`: sales and door in numbers, equal to what tickets and log prove.
 
+mod series;
+
 use std::collections::BTreeMap;
 
 use axum::Json;
@@ -28,7 +30,7 @@ use crate::store::{incidents, manifests, scans};
 const SHOWN_INCIDENTS: i64 = 10;
 
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(get))
+    OpenApiRouter::new().routes(routes!(get)).merge(series::routes())
 }
 
 /// One ticket type.
