@@ -20,6 +20,7 @@ use crate::gates::Gates;
 use crate::http::arrival::Arrivals;
 use crate::http::limits::Limits;
 use crate::http::metrics::Metrics;
+use crate::http::stats::live::Live;
 use crate::keys::MasterKey;
 use crate::news::News;
 use crate::selling::Selling;
@@ -51,6 +52,8 @@ pub struct App {
     pub supabase: Option<Supabase>,
     /// Wakes who waits for news of an event, here and at other servers. Publish after commit.
     pub news: News,
+    /// Events whose figures somebody watches.
+    pub live: Live,
     pub gates: Gates,
     pub selling: Selling,
     pub mail: Outgoing,
@@ -92,6 +95,7 @@ impl AppState {
         let in_flight = Arc::new(Semaphore::new(config.http.max_in_flight));
         Ok(Self(Arc::new(App {
             news: News::default(),
+            live: Live::default(),
             gates: Gates::new(&rng),
             heartbeats: Heartbeats::new(Arc::clone(&clock)),
             passwords: Passwords::new(rng.clone()),

@@ -453,6 +453,7 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("DELETE", "/organizer/events/{event_id}/questions/{question_id}", Action::WriteEvents),
     ("GET", "/organizer/events/{event_id}/stats", Action::ReadStatistics),
     ("GET", "/organizer/events/{event_id}/stats/series", Action::ReadStatistics),
+    ("GET", "/organizer/events/{event_id}/stats/live", Action::ReadStatistics),
     ("GET", "/organizer/events/{event_id}/incidents", Action::ReadIncidents),
     ("GET", "/organizer/events/{event_id}/devices", Action::ManageDevices),
     ("GET", "/organizer/events/{event_id}/devices/slots", Action::ManageDevices),

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::ledger::Amounts;
+use super::ledger::{Amounts, divided};
 
 /// What is to go back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,22 +201,9 @@ fn minus(a: Amounts, b: Amounts) -> Amounts {
     }
 }
 
-/// Splits `amount` in the proportions of `left`, of which it is a part: rounded down, and what remains of it goes
-/// to the largest fractions (ties: price, then fee, then tax).
+/// Splits `amount` in the proportions of `left`, of which it is a part.
 fn split(amount: i64, left: Amounts) -> Amounts {
-    let whole = i128::from(left.total());
-    let parts = [left.price_minor, left.fee_minor, left.tax_minor];
-    let exact = parts.map(|part| i128::from(amount) * i128::from(part));
-    let mut given = exact.map(|x| i64::try_from(x / whole).expect("a part of an i64 is an i64"));
-    let mut order = [0, 1, 2];
-    order.sort_by_key(|i| std::cmp::Reverse(exact[*i] % whole));
-    let mut rest = amount - given.iter().sum::<i64>();
-    for i in order {
-        if rest > 0 && given[i] < parts[i] {
-            given[i] += 1;
-            rest -= 1;
-        }
-    }
+    let given = divided(amount, &[left.price_minor, left.fee_minor, left.tax_minor]);
     Amounts { price_minor: given[0], fee_minor: given[1], tax_minor: given[2] }
 }
 

@@ -42,6 +42,7 @@ pub mod router;
 pub mod serve;
 pub mod session;
 pub mod stats;
+mod streamed;
 mod strict;
 pub mod supabase;
 pub mod system;

@@ -7,6 +7,9 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+/// Words for `scans.kind`.
+pub const KINDS: [&str; 6] = ["entry", "exit", "refuse", "override", "undo", "fork"];
+
 /// A booking.
 #[derive(Debug, Clone)]
 pub struct BookingRow {

@@ -277,6 +277,26 @@ pub async fn cursor(conn: &mut PgConnection, organizer: Uuid, event: Uuid) -> Re
     number(at.unwrap_or(0))
 }
 
+/// Beginning of the hash of the run's last entry that stands at that place of the cursor: another database that counts as
+/// far tells another mark. Zero where no run stands, as before the first.
+pub async fn mark(
+    conn: &mut PgConnection,
+    organizer: Uuid,
+    event: Uuid,
+    cursor: u64,
+) -> Result<u32, sqlx::Error> {
+    let hash = sqlx::query_scalar!(
+        "select last_hash from scan_runs where organizer_id = $1 and event_id = $2 and scan_seq = $3",
+        organizer,
+        event,
+        signed(cursor)?,
+    )
+    .fetch_optional(conn)
+    .await?;
+    let mark = hash.as_deref().and_then(<[u8]>::first_chunk::<4>);
+    Ok(mark.map_or(0, |first| u32::from_be_bytes(*first)))
+}
+
 /// A run to keep as a unit.
 #[derive(Debug)]
 pub struct NewRun<'a> {
@@ -638,6 +658,116 @@ pub async fn records_after(
     rows.into_iter()
         .map(|r| Ok(Record::of(&decode(&r.entry)?, hash(&r.entry_hash, "scans.entry_hash")?)))
         .collect()
+}
+
+/// An entry as it arrived.
+#[derive(Debug, Clone)]
+pub struct Arrived {
+    /// The cursor of its run.
+    pub scan_seq: u64,
+    pub last_hash: Vec<u8>,
+    pub device_id: Uuid,
+    pub log_no: i64,
+    pub seq: i64,
+    pub entry_hash: Vec<u8>,
+    pub kind: i16,
+    pub outcome: i16,
+    pub list_id: Option<Uuid>,
+    pub gate_id: Option<Uuid>,
+    pub ticket_id: Option<Uuid>,
+    pub type_no: Option<i32>,
+    pub outward: bool,
+    pub rehearsal: bool,
+    pub corrected_ms: i64,
+    pub received_at: OffsetDateTime,
+    pub late: bool,
+}
+
+/// Entries of the runs after a cursor and up to another, in the order of their arrival: whole runs, until there are
+/// `limit` entries or more.
+pub async fn arrived(
+    conn: &mut PgConnection,
+    organizer: Uuid,
+    event: Uuid,
+    after: u64,
+    to: u64,
+    limit: i64,
+) -> Result<Vec<Arrived>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"with runs as (
+             select scan_seq, device_id, log_no, first_seq, last_seq, last_hash,
+                    sum(last_seq - first_seq + 1) over (order by scan_seq) - (last_seq - first_seq + 1) as before
+               from (
+                 select * from scan_runs
+                  where organizer_id = $1 and event_id = $2 and scan_seq > $3 and scan_seq <= $4
+                  order by scan_seq limit $5) of_page)
+           select r.scan_seq as "scan_seq!", r.last_hash as "last_hash!", r.device_id as "device_id!", r.log_no as "log_no!",
+                  s.seq as "seq!", s.entry_hash as "entry_hash!", s.kind as "kind!", s.outcome as "outcome!", s.list_id,
+                  s.gate_id, s.ticket_id, s.type_no, s.outward as "outward!", s.rehearsal as "rehearsal!",
+                  s.corrected_ms as "corrected_ms!", s.received_at as "received_at!",
+                  floor(extract(epoch from s.received_at) * 1000) - s.corrected_ms > $6::bigint as "late!"
+             from runs r
+            cross join lateral (
+              select seq, entry_hash, kind, outcome, list_id, gate_id, ticket_id, type_no, outward, rehearsal, corrected_ms,
+                     received_at
+                from scans
+               where organizer_id = $1 and device_id = r.device_id and log_no = r.log_no
+                 and seq between r.first_seq and r.last_seq
+              offset 0 -- run by run, by the key
+            ) s
+            where r.before < $5
+            order by r.scan_seq, s.seq, s.entry_hash"#,
+        organizer,
+        event,
+        signed(after)?,
+        signed(to)?,
+        limit,
+        super::stats::LATE_MS,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|r| {
+            Ok(Arrived {
+                scan_seq: number(r.scan_seq)?,
+                last_hash: r.last_hash,
+                device_id: r.device_id,
+                log_no: r.log_no,
+                seq: r.seq,
+                entry_hash: r.entry_hash,
+                kind: r.kind,
+                outcome: r.outcome,
+                list_id: r.list_id,
+                gate_id: r.gate_id,
+                ticket_id: r.ticket_id,
+                type_no: r.type_no,
+                outward: r.outward,
+                rehearsal: r.rehearsal,
+                corrected_ms: r.corrected_ms,
+                received_at: r.received_at,
+                late: r.late,
+            })
+        })
+        .collect()
+}
+
+/// How many entries arrived after a cursor.
+pub async fn arrived_since(
+    conn: &mut PgConnection,
+    organizer: Uuid,
+    event: Uuid,
+    after: u64,
+) -> Result<u64, sqlx::Error> {
+    let entries = sqlx::query_scalar!(
+        r#"select coalesce(sum(last_seq - first_seq + 1), 0)::bigint as "entries!" from scan_runs
+            where organizer_id = $1 and event_id = $2 and scan_seq > $3"#,
+        organizer,
+        event,
+        signed(after)?,
+    )
+    .fetch_one(conn)
+    .await?;
+    number(entries)
 }
 
 /// A ticket as the server knows it, in the form that gates know.

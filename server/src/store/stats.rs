@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::devices::number;
+use crate::domain::ledger::Amounts;
 
 /// One ticket type.
 #[derive(Debug, Clone)]
@@ -84,87 +85,204 @@ pub async fn places(conn: &mut PgConnection, organizer: Uuid, event: Uuid) -> Re
     Ok(Places { capacity: number(row.capacity)?, held: number(row.held)?, sold: number(row.sold)? })
 }
 
+/// Of these tickets, those of the event that are sold, by type.
+pub async fn sold_of(
+    conn: &mut PgConnection,
+    organizer: Uuid,
+    event: Uuid,
+    tickets: &[Uuid],
+) -> Result<Vec<(Uuid, u64)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select t.ticket_type_id, count(*) as "n!"
+             from unnest($3::uuid[]) as a (ticket_id)
+             join tickets t on t.organizer_id = $1 and t.ticket_id = a.ticket_id
+            where t.event_id = $2 and t.state in ('valid', 'blocked') and t.replaced_by is null
+            group by t.ticket_type_id"#,
+        organizer,
+        event,
+        tickets,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(|r| Ok((r.ticket_type_id, number(r.n)?))).collect()
+}
+
 /// Money that moved, minor units of the event's currency.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Revenue {
-    pub currency: String,
     pub payments_minor: i64,
     pub refunds_minor: i64,
 }
 
-pub async fn revenue(
-    conn: &mut PgConnection,
-    organizer: Uuid,
-    event: Uuid,
-) -> Result<Option<Revenue>, sqlx::Error> {
+/// What counts as money that moved is said here: payments that were captured, whatever became of them, and refunds that
+/// were made.
+pub async fn revenue(conn: &mut PgConnection, organizer: Uuid, event: Uuid) -> Result<Revenue, sqlx::Error> {
     sqlx::query_as!(
         Revenue,
-        r#"select e.currency,
-                  coalesce((select sum(amount_minor) from transactions t
-                             where t.organizer_id = $1 and t.event_id = $2 and t.kind = 'payment'
-                               and t.status in ('completed', 'refunded')), 0)::bigint as "payments_minor!",
-                  coalesce((select sum(amount_minor) from transactions t
-                             where t.organizer_id = $1 and t.event_id = $2 and t.kind = 'refund'
-                               and t.status = 'completed'), 0)::bigint as "refunds_minor!"
-             from events e where e.organizer_id = $1 and e.event_id = $2"#,
+        r#"select coalesce(sum(amount_minor) filter (where kind = 'payment'), 0)::bigint as "payments_minor!",
+                  coalesce(sum(amount_minor) filter (where kind = 'refund'), 0)::bigint as "refunds_minor!"
+             from transactions
+            where organizer_id = $1 and event_id = $2
+              and (status = 'completed' or (kind = 'payment' and status = 'refunded'))"#,
         organizer,
         event,
     )
-    .fetch_optional(conn)
+    .fetch_one(conn)
     .await
 }
 
-/// Scans of one gate as stored, rehearsals left out.
-#[derive(Debug, Clone)]
-pub struct GateCounts {
-    pub gate_id: Option<Uuid>,
-    pub name: Option<String>,
-    pub entries: u64,
-    pub exits: u64,
-    pub overrides: u64,
-    pub refusals: u64,
-}
-
-/// Attempts by gate, undone ones included: what was done there.
-pub async fn scans_by_gate(
+/// What one type was paid for, with its fees and taxes.
+pub async fn payments_by_type(
     conn: &mut PgConnection,
     organizer: Uuid,
     event: Uuid,
-) -> Result<Vec<GateCounts>, sqlx::Error> {
+) -> Result<Vec<(Uuid, Amounts)>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select s.gate_id, g.name as "name?", s.entries as "entries!", s.exits as "exits!", s.overrides as "overrides!",
-                  s.refusals as "refusals!"
-             from (
-               select gate_id, count(*) filter (where kind = 0) as entries, count(*) filter (where kind = 1) as exits,
-                      count(*) filter (where kind = 2) as refusals, count(*) filter (where kind = 3) as overrides
-                 from device_logs l
-                cross join lateral (
-                  select gate_id, kind from scans
-                   where organizer_id = $1 and device_id = l.device_id and log_no = l.log_no
-                     and not rehearsal and kind <= 3
-                  offset 0 -- log by log, by the key
-                ) of_log
-                where l.organizer_id = $1 and l.event_id = $2
-                group by gate_id) s
-             left join gates g on g.organizer_id = $1 and g.gate_id = s.gate_id
-            order by g.name nulls last, s.gate_id"#,
+        r#"select l.ticket_type_id, sum(l.quantity * l.unit_price_minor)::bigint as "price!",
+                  sum(l.quantity * l.unit_fee_minor)::bigint as "fee!", sum(l.quantity * l.unit_tax_minor)::bigint as "tax!"
+             from transactions t
+             join booking_lines l on l.organizer_id = $1 and l.booking_id = t.booking_id
+            where t.organizer_id = $1 and t.event_id = $2 and t.kind = 'payment' and t.status in ('completed', 'refunded')
+            group by l.ticket_type_id"#,
         organizer,
         event,
     )
     .fetch_all(conn)
     .await?;
+    let amounts = |price_minor, fee_minor, tax_minor| Amounts { price_minor, fee_minor, tax_minor };
+    Ok(rows.into_iter().map(|r| (r.ticket_type_id, amounts(r.price, r.fee, r.tax))).collect())
+}
+
+/// What one type has to do with refunds: with one of several types (a row for each), or with all of its own.
+#[derive(Debug, Clone)]
+pub struct RefundShare {
+    /// None: refunds of this type alone, summed up.
+    pub refund_id: Option<Uuid>,
+    pub ticket_type_id: Uuid,
+    /// What went back with the refund, for all of its types.
+    pub back: Amounts,
+    /// What the refund's tickets of the type had cost.
+    pub cost: Amounts,
+}
+
+/// A refund is of the types of its tickets; one of an amount and no ticket, of all types of its booking. By refund.
+pub async fn refund_shares(
+    conn: &mut PgConnection,
+    organizer: Uuid,
+    event: Uuid,
+) -> Result<Vec<RefundShare>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"with shares as (
+             select r.transaction_id, l.ticket_type_id, r.price_minor, r.fee_minor, r.tax_minor,
+                    l.price * n.tickets / l.quantity as price, l.fee * n.tickets / l.quantity as fee,
+                    l.tax * n.tickets / l.quantity as tax, count(*) over (partition by r.transaction_id) as types
+               from transactions r
+              cross join lateral (
+                select ticket_type_id, sum(quantity)::bigint as quantity, sum(quantity * unit_price_minor)::bigint as price,
+                       sum(quantity * unit_fee_minor)::bigint as fee, sum(quantity * unit_tax_minor)::bigint as tax
+                  from booking_lines where organizer_id = $1 and booking_id = r.booking_id
+                 group by ticket_type_id) l
+              cross join lateral (
+                select case count(*) when 0 then l.quantity
+                            else count(*) filter (where t.ticket_type_id = l.ticket_type_id) end as tickets
+                  from refund_tickets f
+                  join tickets t on t.organizer_id = $1 and t.ticket_id = f.ticket_id
+                 where f.organizer_id = $1 and f.refund_id = r.transaction_id) n
+              where r.organizer_id = $1 and r.event_id = $2 and r.kind = 'refund' and r.status = 'completed'
+                and n.tickets > 0)
+           select case when types > 1 then transaction_id end as refund_id, ticket_type_id as "ticket_type_id!",
+                  sum(price_minor)::bigint as "back_price!", sum(fee_minor)::bigint as "back_fee!",
+                  sum(tax_minor)::bigint as "back_tax!", sum(price)::bigint as "price!", sum(fee)::bigint as "fee!",
+                  sum(tax)::bigint as "tax!"
+             from shares group by 1, 2 order by 1, 2"#,
+        organizer,
+        event,
+    )
+    .fetch_all(conn)
+    .await?;
+    let amounts = |price_minor, fee_minor, tax_minor| Amounts { price_minor, fee_minor, tax_minor };
+    Ok(rows
+        .into_iter()
+        .map(|r| RefundShare {
+            refund_id: r.refund_id,
+            ticket_type_id: r.ticket_type_id,
+            back: amounts(r.back_price, r.back_fee, r.back_tax),
+            cost: amounts(r.price, r.fee, r.tax),
+        })
+        .collect())
+}
+
+/// Attempts as stored, rehearsals left out and undone ones counted: what was done at the door.
+#[derive(Debug, Clone)]
+pub struct Attempts {
+    pub device_id: Uuid,
+    pub gate_id: Option<Uuid>,
+    pub list_id: Option<Uuid>,
+    pub type_no: Option<i32>,
+    /// The outcome, of refusals alone.
+    pub refused: Option<u8>,
+    pub scans: u64,
+    /// Arrived more than [`LATE_MS`] after they were made.
+    pub late: u64,
+    /// Corrected scan time of the newest, Unix milliseconds.
+    pub newest_ms: i64,
+}
+
+/// All attempts of an event, by device, gate, list, type and reason of refusal.
+pub async fn attempts(
+    conn: &mut PgConnection,
+    organizer: Uuid,
+    event: Uuid,
+) -> Result<Vec<Attempts>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select l.device_id as "device_id!", gate_id, list_id, type_no, case when kind = 2 then outcome end as refused,
+                  count(*) as "scans!", max(corrected_ms) as "newest_ms!",
+                  count(*) filter (where floor(extract(epoch from received_at) * 1000) - corrected_ms > $3::bigint) as "late!"
+             from device_logs l
+            cross join lateral (
+              select gate_id, list_id, type_no, kind, outcome, corrected_ms, received_at from scans
+               where organizer_id = $1 and device_id = l.device_id and log_no = l.log_no
+                 and not rehearsal and kind <= 3
+              offset 0 -- log by log, by the key
+            ) of_log
+            where l.organizer_id = $1 and l.event_id = $2
+            group by 1, 2, 3, 4, 5"#,
+        organizer,
+        event,
+        LATE_MS,
+    )
+    .fetch_all(conn)
+    .await?;
     rows.into_iter()
         .map(|r| {
-            Ok(GateCounts {
+            Ok(Attempts {
+                device_id: r.device_id,
                 gate_id: r.gate_id,
-                name: r.name,
-                entries: number(r.entries)?,
-                exits: number(r.exits)?,
-                overrides: number(r.overrides)?,
-                refusals: number(r.refusals)?,
+                list_id: r.list_id,
+                type_no: r.type_no,
+                refused: r.refused.map(|n| number(i64::from(n))).transpose()?,
+                scans: number(r.scans)?,
+                late: number(r.late)?,
+                newest_ms: r.newest_ms,
             })
         })
         .collect()
+}
+
+/// Names of an event's gates, archived ones too.
+pub async fn gate_names(
+    conn: &mut PgConnection,
+    organizer: Uuid,
+    event: Uuid,
+) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select gate_id, name from gates where organizer_id = $1 and event_id = $2",
+        organizer,
+        event,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|r| (r.gate_id, r.name)).collect())
 }
 
 // Over time ---------------------------------------------------------------------------------------
@@ -278,13 +396,14 @@ pub async fn money_by_quarter(
     .await
 }
 
-/// Scans as stored of one slot, list, gate and outcome.
+/// Scans as stored of one slot, list, gate, type and outcome.
 #[derive(Debug, Clone)]
 pub struct Slot {
     /// Number of the slot since 1970, by the time at the door.
     pub slot: i64,
     pub list_id: Option<Uuid>,
     pub gate_id: Option<Uuid>,
+    pub type_no: Option<i32>,
     /// The outcome, of refusals alone.
     pub refused: Option<u8>,
     pub scans: u64,
@@ -292,7 +411,7 @@ pub struct Slot {
     pub late: u64,
 }
 
-/// Attempts as [`scans_by_gate`] counts them, by slots of so many milliseconds.
+/// Attempts as [`attempts`] counts them, by slots of so many milliseconds.
 pub async fn attempts_by_slot(
     conn: &mut PgConnection,
     organizer: Uuid,
@@ -300,18 +419,18 @@ pub async fn attempts_by_slot(
     slot_ms: i64,
 ) -> Result<Vec<Slot>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select floor(corrected_ms::numeric / $3::bigint)::bigint as "slot!", list_id, gate_id,
+        r#"select floor(corrected_ms::numeric / $3::bigint)::bigint as "slot!", list_id, gate_id, type_no,
                   case when kind = 2 then outcome end as refused, count(*) as "scans!",
                   count(*) filter (where floor(extract(epoch from received_at) * 1000) - corrected_ms > $4::bigint) as "late!"
              from device_logs l
             cross join lateral (
-              select corrected_ms, list_id, gate_id, kind, outcome, received_at from scans
+              select corrected_ms, list_id, gate_id, type_no, kind, outcome, received_at from scans
                where organizer_id = $1 and device_id = l.device_id and log_no = l.log_no
                  and not rehearsal and kind <= 3
               offset 0 -- log by log, by the key
             ) of_log
             where l.organizer_id = $1 and l.event_id = $2
-            group by 1, 2, 3, 4 order by 1, 2, 3, 4"#,
+            group by 1, 2, 3, 4, 5 order by 1, 2, 3, 4, 5"#,
         organizer,
         event,
         slot_ms,
@@ -325,6 +444,7 @@ pub async fn attempts_by_slot(
                 slot: r.slot,
                 list_id: r.list_id,
                 gate_id: r.gate_id,
+                type_no: r.type_no,
                 refused: r.refused.map(|n| number(i64::from(n))).transpose()?,
                 scans: number(r.scans)?,
                 late: number(r.late)?,

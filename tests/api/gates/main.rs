@@ -2,7 +2,9 @@
 
 mod enroll;
 mod exports;
+mod figures;
 mod incidents;
+mod live;
 mod log;
 mod manifest;
 mod online;

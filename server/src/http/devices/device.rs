@@ -50,7 +50,7 @@ pub(super) struct ManifestJson {
 
 /// A gate device.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct DeviceJson {
+pub(in crate::http) struct DeviceJson {
     device_id: Uuid,
     event_id: Uuid,
     /// Within the event; 0 is the server's virtual device.
@@ -76,7 +76,7 @@ pub(super) struct DeviceJson {
 }
 
 impl DeviceJson {
-    pub(super) fn of(d: &Device, now: OffsetDateTime) -> Self {
+    pub(in crate::http) fn of(d: &Device, now: OffsetDateTime) -> Self {
         let status = match &d.revoked {
             Some(_) => "revoked",
             None if now >= d.not_after => "expired",

@@ -17,6 +17,7 @@ use crate::http::Member;
 use crate::store::audit::{self, Act};
 use crate::store::manifests::{self, EventTimes};
 
+pub(super) use device::DeviceJson;
 pub(super) use incident::{Incident, incidents_of};
 
 pub fn routes() -> OpenApiRouter<AppState> {

@@ -2,16 +2,13 @@
 //!
 //! A file is of one moment: the statistics of that moment are the sums of its columns.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use hyper::body::{Body as HttpBody, Frame};
 use shared::admission::Outcome;
 use shared::admission::fold::EventFold;
 use shared::ids::{DeviceId, EventId, ListId, OrganizerId, TicketId};
@@ -32,6 +29,7 @@ use crate::gates::fold;
 use crate::http::auth::Staff;
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::ApiPath;
+use crate::http::streamed::Streamed;
 use crate::store::event::{self, Event};
 use crate::store::stats::LATE_MS;
 use crate::store::{Tx, export, manifests};
@@ -44,9 +42,6 @@ pub(super) static AT_ONCE: Semaphore = Semaphore::const_new(2);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A spreadsheet reads UTF-8 if the file begins so.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
-/// As `kind` stands in the log.
-const KINDS: [&str; 6] = ["entry", "exit", "refuse", "override", "undo", "fork"];
-
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(bookings))
@@ -174,7 +169,7 @@ async fn begin(app: AppState, staff: Staff, event_id: Uuid, what: What) -> Resul
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}.csv\"", what.name())),
         (header::CACHE_CONTROL, "private, no-store".to_owned()),
     ];
-    Ok((headers, Body::new(Pages(pages))).into_response())
+    Ok((headers, Body::new(Streamed(pages))).into_response())
 }
 
 /// Who took an event's rows away is on record before the first of them leaves.
@@ -469,7 +464,7 @@ fn scan_cells(device: &export::Scanner, s: export::ScanRow, door: Option<&Door>)
         number(device.number),
         number(s.log_no),
         number(s.seq),
-        Cell::from(word(&KINDS, s.kind)),
+        Cell::from(word(&export::KINDS, s.kind)),
         Cell::from(outcome.map_or("", Outcome::as_str)),
         Cell::from(s.list),
         optional(s.list_id),
@@ -503,19 +498,4 @@ fn flag(yes: bool) -> Cell {
 
 fn at(at: Option<OffsetDateTime>) -> Cell {
     Cell::Plain(at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default())
-}
-
-/// The pages as a body.
-struct Pages(mpsc::Receiver<PageResult>);
-
-impl HttpBody for Pages {
-    type Data = Bytes;
-    type Error = Broken;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        self.0.poll_recv(context).map(|page| page.map(|page| page.map(Frame::data)))
-    }
 }

@@ -1,5 +1,8 @@
-//! `GET /organizer/events/{id}/stats`: sales and door in numbers, equal to what tickets and log prove.
+//! `GET /organizer/events/{id}/stats`: sales and door in numbers, equal to what tickets and log prove. Beside it the same
+//! over time (`series`), and told as it changes (`live`). What each figure means: docs/decisions/0024-statistics.md.
 
+mod figures;
+pub mod live;
 mod series;
 
 use std::collections::BTreeMap;
@@ -7,30 +10,19 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use shared::admission::Outcome;
-use shared::admission::fold::EventFold;
 use shared::bytes::Hash32;
-use shared::ids::{EventId, ListId, OrganizerId};
-use shared::log::entry::EntryKind;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::devices::{Incident, incidents_of};
+use super::devices::{DeviceJson, Incident};
 use crate::app::AppState;
-use crate::domain::incident::Kind;
-use crate::gates::fold;
 use crate::http::{ApiError, ApiPath, MoneyJson, Problem, Staff};
-use crate::store::stats::{self, TypeCounts};
-use crate::store::{incidents, manifests, scans};
-
-/// Incidents that stand in the statistics themselves.
-const SHOWN_INCIDENTS: i64 = 10;
 
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(get)).merge(series::routes())
+    OpenApiRouter::new().routes(routes!(get)).merge(series::routes()).merge(live::routes())
 }
 
 /// One ticket type.
@@ -46,6 +38,32 @@ struct TypeStats {
     refunded: u64,
     canceled: u64,
     withdrawn: u64,
+    /// Of the sold ones: admitted on the attendance list.
+    admitted: u64,
+    /// Of the sold ones: not admitted yet.
+    expected: u64,
+    /// Of the sold ones: never admitted. Null until the event is over.
+    no_shows: Option<u64>,
+    /// Attempts with codes of this type on all lists, rehearsals left out.
+    scans: u64,
+    /// Those of them that were refused, by reason.
+    refusals: BTreeMap<&'static str, u64>,
+    revenue: TypeRevenue,
+}
+
+/// Money of one ticket type. The sums over all types are those of the event.
+#[derive(Debug, Serialize, ToSchema)]
+struct TypeRevenue {
+    /// Payments captured, fees and taxes in them.
+    gross: MoneyJson,
+    /// Refunds completed. One of an amount, for no ticket, is shared out over the types of its booking.
+    refunds: MoneyJson,
+    /// Gross less refunds.
+    net: MoneyJson,
+    /// Of the net: fees, without their tax.
+    fees: MoneyJson,
+    /// Of the net: taxes on prices and fees.
+    tax: MoneyJson,
 }
 
 /// Tickets of the event.
@@ -66,11 +84,16 @@ struct TicketStats {
 /// Money of the event.
 #[derive(Debug, Serialize, ToSchema)]
 struct RevenueStats {
-    /// Payments captured.
+    /// Payments captured, fees and taxes in them.
     gross: MoneyJson,
     /// Refunds completed.
     refunds: MoneyJson,
+    /// Gross less refunds.
     net: MoneyJson,
+    /// Of the net: fees, without their tax.
+    fees: MoneyJson,
+    /// Of the net: taxes on prices and fees.
+    tax: MoneyJson,
 }
 
 /// One check-in list.
@@ -98,8 +121,28 @@ struct GateStats {
     exits: u64,
     /// Attempts refused.
     refusals: u64,
+    /// The same by reason.
+    reasons: BTreeMap<&'static str, u64>,
     /// Scans of all kinds as recorded, also those taken back.
     scans: u64,
+    /// Of them: arrived here more than two minutes after they were made.
+    late: u64,
+}
+
+/// One device at the door, and how far it can be relied upon.
+#[derive(Debug, Serialize, ToSchema)]
+struct DeviceStats {
+    #[serde(flatten)]
+    device: DeviceJson,
+    /// Changes of the manifest that it does not have yet; null if it holds none of this lineage.
+    manifest_behind: Option<u64>,
+    /// Attempts of it that are here, rehearsals left out.
+    scans: u64,
+    /// Of them: arrived here more than two minutes after they were made.
+    late: u64,
+    /// When the newest of them was made, by the time at the door.
+    #[serde(with = "time::serde::rfc3339::option")]
+    last_scan_at: Option<OffsetDateTime>,
 }
 
 /// Incidents of the event.
@@ -137,13 +180,20 @@ struct Stats {
     on_site: u64,
     /// Sold tickets not admitted yet.
     expected: u64,
+    /// Sold tickets never admitted, once the event is over (without an end, a day after its start); null before, and of an
+    /// event that did not take place.
+    no_shows: Option<u64>,
     /// Attempts recorded on all lists, rehearsals left out.
     scans: u64,
+    /// Of them: arrived here more than two minutes after they were made.
+    late_scans: u64,
     /// Refusals of the attendance list by reason.
     refusals: BTreeMap<&'static str, u64>,
     incidents: IncidentStats,
     lists: Vec<ListStats>,
     gates: Vec<GateStats>,
+    /// By number; 0 is this server's own.
+    devices: Vec<DeviceStats>,
     fold: FoldStats,
 }
 
@@ -155,114 +205,5 @@ async fn get(
     member: Staff,
     ApiPath(event_id): ApiPath<Uuid>,
 ) -> Result<Json<Stats>, ApiError> {
-    let organizer = member.organizer_id;
-    let mut tx = app.db.tenant_snapshot(organizer).await?;
-    let money =
-        stats::revenue(&mut tx, organizer, event_id).await?.ok_or_else(|| ApiError::not_found("event"))?;
-    let places = stats::places(&mut tx, organizer, event_id).await?;
-    let types = stats::tickets(&mut tx, organizer, event_id).await?;
-    let attempts = stats::scans_by_gate(&mut tx, organizer, event_id).await?;
-    let counts = incidents::counts(&mut tx, organizer, event_id).await?;
-    let newest = incidents_of(&mut tx, organizer, event_id, false, None, SHOWN_INCIDENTS).await?;
-    let lists = manifests::lists(&mut tx, organizer, event_id, true).await?;
-    let cursor = scans::cursor(&mut tx, organizer, event_id).await?;
-    let fold = fold::of(&app, &mut tx, OrganizerId(organizer), EventId(event_id)).await?;
-    tx.commit().await?;
-
-    let attendance = fold.attendance();
-    let attendance_list = lists.iter().find(|l| l.attendance).map(|l| l.id);
-    let sum = |get: fn(&TypeCounts) -> u64| types.iter().map(get).sum::<u64>();
-    let sold = sum(|t| t.valid + t.blocked);
-    let amount = |amount_minor| MoneyJson { amount_minor, currency: money.currency.clone() };
-    let mut by_kind = BTreeMap::new();
-    for (kind, _, n) in &counts {
-        *by_kind.entry(Kind::as_str(*kind)).or_default() += n;
-    }
-    let incidents_where = |open: bool| counts.iter().filter(|(_, o, _)| *o == open).map(|(.., n)| n).sum();
-    let through = through_gates(&fold);
-    Ok(Json(Stats {
-        event_id,
-        at: app.clock.now(),
-        tickets: TicketStats {
-            sold,
-            held: places.held,
-            capacity: places.capacity,
-            blocked: sum(|t| t.blocked),
-            refunded: sum(|t| t.refunded),
-            canceled: sum(|t| t.canceled),
-            withdrawn: sum(|t| t.withdrawn),
-            by_type: types.iter().map(of_type).collect(),
-        },
-        revenue: RevenueStats {
-            gross: amount(money.payments_minor),
-            refunds: amount(money.refunds_minor),
-            net: amount(money.payments_minor - money.refunds_minor),
-        },
-        admitted: attendance.admitted,
-        on_site: attendance.on_site,
-        expected: sold.saturating_sub(attendance.admitted),
-        scans: attempts.iter().map(|g| g.entries + g.exits + g.overrides + g.refusals).sum(),
-        refusals: attendance_list.map(|list| refusals(&fold, list)).unwrap_or_default(),
-        incidents: IncidentStats {
-            open: incidents_where(true),
-            closed: incidents_where(false),
-            by_kind,
-            items: newest.items,
-        },
-        lists: lists
-            .into_iter()
-            .map(|l| {
-                let counts = fold.counts(l.id);
-                ListStats {
-                    list_id: l.id.0,
-                    name: l.name,
-                    attendance: l.attendance,
-                    admitted: counts.admitted,
-                    on_site: counts.on_site,
-                    entries: counts.entries,
-                    refusals: refusals(&fold, l.id),
-                }
-            })
-            .collect(),
-        gates: attempts
-            .into_iter()
-            .map(|g| {
-                let (admissions, exits) = through.get(&g.gate_id).copied().unwrap_or_default();
-                let scans = g.entries + g.exits + g.overrides + g.refusals;
-                GateStats { gate_id: g.gate_id, name: g.name, admissions, exits, refusals: g.refusals, scans }
-            })
-            .collect(),
-        fold: FoldStats { hash: fold.hash(), cursor, quarantined: fold.quarantined() },
-    }))
-}
-
-fn of_type(t: &TypeCounts) -> TypeStats {
-    TypeStats {
-        ticket_type_id: t.ticket_type_id,
-        number: t.number,
-        name: t.name.clone(),
-        sold: t.valid + t.blocked,
-        held: t.held,
-        blocked: t.blocked,
-        refunded: t.refunded,
-        canceled: t.canceled,
-        withdrawn: t.withdrawn,
-    }
-}
-
-fn refusals(fold: &EventFold, list: ListId) -> BTreeMap<&'static str, u64> {
-    fold.refusals(list).into_iter().map(|(outcome, n)| (Outcome::as_str(outcome), n)).collect()
-}
-
-/// (admissions, exits) that count, by gate.
-fn through_gates(fold: &EventFold) -> BTreeMap<Option<Uuid>, (u64, u64)> {
-    let mut gates: BTreeMap<Option<Uuid>, (u64, u64)> = BTreeMap::new();
-    for record in fold.histories().flat_map(|(_, _, history)| history.records()) {
-        let gate = gates.entry(record.gate.map(Uuid::from)).or_default();
-        match record.kind {
-            EntryKind::Exit => gate.1 += 1,
-            _ => gate.0 += 1,
-        }
-    }
-    gates
+    Ok(Json(figures::read(&app, member.organizer_id, event_id).await?.stats))
 }

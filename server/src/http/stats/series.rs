@@ -78,6 +78,8 @@ struct Attempts {
     at: OffsetDateTime,
     list_id: Option<Uuid>,
     gate_id: Option<Uuid>,
+    /// Number of the ticket type, as far as the code told it.
+    type_number: Option<i32>,
     scans: u64,
     /// Of them: arrived here more than two minutes after they were made.
     late: u64,
@@ -186,13 +188,17 @@ fn arrivals(fold: &EventFold) -> Vec<Arrivals> {
         .collect()
 }
 
+/// Slot, list, gate, number of the type.
+type Tried = (i64, Option<Uuid>, Option<Uuid>, Option<i32>);
+
 fn of_slots(rows: Vec<Slot>) -> Vec<Attempts> {
-    let mut slots: BTreeMap<(i64, Option<Uuid>, Option<Uuid>), Attempts> = BTreeMap::new();
+    let mut slots: BTreeMap<Tried, Attempts> = BTreeMap::new();
     for row in rows {
-        let of = slots.entry((row.slot, row.list_id, row.gate_id)).or_insert_with(|| Attempts {
+        let of = slots.entry((row.slot, row.list_id, row.gate_id, row.type_no)).or_insert_with(|| Attempts {
             at: begin(row.slot),
             list_id: row.list_id,
             gate_id: row.gate_id,
+            type_number: row.type_no,
             scans: 0,
             late: 0,
             refusals: BTreeMap::new(),
