@@ -12,6 +12,7 @@ use hvflvspot::store::{Db, Endpoint, migrate};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use support::db::TestDb;
 use support::process::{ServerProcess, binary, reachable_dir};
+use support::until;
 
 /// The postmaster of a data folder.
 fn postmaster(data: &Path) -> Result<u32> {
@@ -20,12 +21,7 @@ fn postmaster(data: &Path) -> Result<u32> {
 }
 
 async fn wait_until_gone(pid: u32) -> Result<()> {
-    let gone = async {
-        while Path::new(&format!("/proc/{pid}")).exists() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), gone).await.context("PostgreSQL outlives the server")
+    until("PostgreSQL is gone", async || Ok(!Path::new(&format!("/proc/{pid}")).exists())).await
 }
 
 async fn connect(data: &Path) -> Result<PgConnection> {
@@ -80,17 +76,11 @@ async fn the_server_starts_its_database_again_when_that_dies() -> Result<()> {
     std::process::Command::new("kill").args(["-KILL", &first.to_string()]).status()?;
     wait_until_gone(first).await?;
     let client = reqwest_client();
-    let well = async {
-        loop {
-            if let Ok(reply) = client.get(format!("{}/health/ready", server.url)).send().await
-                && reply.status().as_u16() == 204
-            {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), well).await.context("the server does not recover")?;
+    until("the server recovers", async || {
+        let reply = client.get(format!("{}/health/ready", server.url)).send().await;
+        Ok(reply.is_ok_and(|r| r.status().as_u16() == 204))
+    })
+    .await?;
     assert_ne!(postmaster(&data)?, first);
     assert!(server.stop().await?.success());
     Ok(())

@@ -16,8 +16,8 @@ use reqwest::Url;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 /// The only key that it knows.
 pub const SECRET_KEY: &str = "sk_test_double";
@@ -64,6 +64,8 @@ struct Books {
     keys: HashMap<String, (String, Option<(u16, Value)>)>,
     quirks: VecDeque<(String, Quirk)>,
     calls: Vec<String>,
+    /// Tells of every call.
+    heard: Arc<Notify>,
     events: Vec<Value>,
     /// Keys beside the first one, and whose they are; none: they may not ask.
     other_keys: HashMap<String, Option<String>>,
@@ -227,12 +229,20 @@ impl StripeDouble {
     /// # Errors
     /// None is made within ten seconds.
     pub async fn called(&self, call: &str) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !self.calls().iter().any(|c| c.contains(call)) {
-            anyhow::ensure!(Instant::now() < deadline, "{call} was not called: {:?}", self.calls());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Ok(())
+        let heard = Arc::clone(&self.books().heard);
+        let made = async {
+            loop {
+                // Listening begins before the look, so that no call falls between.
+                let mut next = std::pin::pin!(heard.notified());
+                next.as_mut().enable();
+                if self.calls().iter().any(|c| c.contains(call)) {
+                    return;
+                }
+                next.await;
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(10), made).await;
+        ended.with_context(|| format!("{call} was not called: {:?}", self.calls()))
     }
 }
 
@@ -273,6 +283,7 @@ async fn handle(
     let quirk = {
         let mut books = lock();
         books.calls.push(call.clone());
+        books.heard.notify_waiters();
         let at = books.quirks.iter().position(|(wanted, _)| call.contains(wanted.as_str()));
         at.and_then(|at| books.quirks.remove(at)).map(|(_, quirk)| quirk)
     };

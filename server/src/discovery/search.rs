@@ -1,5 +1,6 @@
 //! One search: the query is read with the words that are known, then answered stage by stage: what title and artists
-//! say, what the rest says, what was perhaps mistyped.
+//! say, what the rest says, what was perhaps mistyped. Where nothing has all the words, they are taken more and more
+//! freely ([`Freedom`]).
 //!
 //! A page ends at a [`Place`], which says all that the next page must know to go on in the same list: the stage, how the
 //! stage is read, the last event's rank, and up to which word the words were known. Events that are added meanwhile move
@@ -51,13 +52,23 @@ pub struct Place {
     /// Up to which number words were known.
     pub newest_word: i64,
     pub stage: Stage,
-    /// Every word was taken for a mistyped one, since nothing else was found.
-    pub all_guessed: bool,
+    pub freedom: Freedom,
     /// The stage is read in an index's order, and not ranked.
     pub listed: bool,
     pub key: f64,
     pub starts_at: OffsetDateTime,
     pub event_id: Uuid,
+}
+
+/// How freely the words are taken; the next one only if nothing at all was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Freedom {
+    /// Those that nobody knows may be mistyped.
+    Typed,
+    /// All of them may be.
+    Guessed,
+    /// Any one of them may be missing, besides.
+    Most,
 }
 
 /// A part of the answer; those of a search by relevance come one after the other.
@@ -78,6 +89,7 @@ pub enum Stage {
 pub struct Answer {
     pub found: Vec<Found>,
     pub next: Option<Place>,
+    pub freedom: Freedom,
     pub facets: Option<Vec<Count>>,
 }
 
@@ -110,15 +122,18 @@ pub async fn search_reading(app: &App, mut asked: Asked, reading: Reading) -> Re
         Some(place) => place.newest_word,
         None => search_words::newest(&mut tx).await?,
     };
-    let mut all_guessed = asked.after.is_some_and(|place| place.all_guessed);
-    let mut readings = read(&mut tx, asked.query.as_ref(), newest_word, all_guessed).await?;
-    let mut answer = stages(&mut tx, &asked, readings.as_ref(), newest_word, all_guessed).await?;
+    let freedom = asked.after.map_or(Freedom::Typed, |place| place.freedom);
+    let mut readings = read(&mut tx, asked.query.as_ref(), newest_word, freedom).await?;
+    let mut answer = stages(&mut tx, &asked, readings.as_ref(), newest_word, freedom).await?;
     let searched = asked.query.as_ref().is_some_and(|q| !q.only_excludes());
-    if answer.found.is_empty() && asked.after.is_none() && searched {
-        all_guessed = true;
-        readings = read(&mut tx, asked.query.as_ref(), newest_word, all_guessed).await?;
-        if readings.as_ref().is_some_and(|r| r.wide.is_some()) {
-            answer = stages(&mut tx, &asked, readings.as_ref(), newest_word, all_guessed).await?;
+    for freer in [Freedom::Guessed, Freedom::Most] {
+        if !answer.found.is_empty() || asked.after.is_some() || !searched {
+            break;
+        }
+        let freely = read(&mut tx, asked.query.as_ref(), newest_word, freer).await?;
+        if freely.as_ref().is_some_and(|r| r.wide.is_some()) {
+            answer = stages(&mut tx, &asked, freely.as_ref(), newest_word, freer).await?;
+            readings = freely;
         }
     }
     if asked.facets {
@@ -129,21 +144,25 @@ pub async fn search_reading(app: &App, mut asked: Asked, reading: Reading) -> Re
     Ok(answer)
 }
 
-/// The query as tsqueries; `None` without a query.
+/// The query as tsqueries, `wide` as freely as told; `None` without a query.
 async fn read(
     conn: &mut PgConnection,
     query: Option<&Query>,
     newest_word: i64,
-    guess_all: bool,
+    freedom: Freedom,
 ) -> Result<Option<Readings>, sqlx::Error> {
     let Some(query) = query else { return Ok(None) };
     let mut meanings: BTreeMap<_, _> =
         search_words::meanings(&mut *conn, &query.words(), query.open_word(), newest_word).await?;
-    let doubtful = query.doubtful(&meanings, guess_all);
+    let doubtful = query.doubtful(&meanings, freedom >= Freedom::Guessed);
     if !doubtful.is_empty() {
         search_words::guess(conn, &mut meanings, &doubtful, newest_word).await?;
     }
-    Ok(Some(query.readings(&meanings)))
+    let mut readings = query.readings(&meanings);
+    if freedom == Freedom::Most {
+        readings.wide = readings.most.take();
+    }
+    Ok(Some(readings))
 }
 
 /// Stage after stage until the page is full.
@@ -152,7 +171,7 @@ async fn stages(
     asked: &Asked,
     readings: Option<&Readings>,
     newest_word: i64,
-    all_guessed: bool,
+    freedom: Freedom,
 ) -> Result<Answer, sqlx::Error> {
     let ranked = asked.sort == Sort::Relevance && asked.query.as_ref().is_some_and(|q| !q.only_excludes());
     let wide = readings.is_some_and(|r| r.wide.is_some());
@@ -176,14 +195,14 @@ async fn stages(
     let place = |(event, stage, listed): &(Found, Stage, bool)| Place {
         newest_word,
         stage: *stage,
-        all_guessed,
+        freedom,
         listed: *listed,
         key: event.key,
         starts_at: event.starts_at,
         event_id: event.event_id,
     };
     let next = found.last().filter(|_| more).map(place);
-    Ok(Answer { found: found.into_iter().map(|(event, ..)| event).collect(), next, facets: None })
+    Ok(Answer { found: found.into_iter().map(|(event, ..)| event).collect(), next, freedom, facets: None })
 }
 
 async fn of_stage(

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use shared::admission::fold::ListPolicies;
 use shared::admission::history::{CutOffs, Record, TicketHistory};
 use shared::bytes::Hash32;
-use shared::ids::{EventId, OrganizerId};
+use shared::ids::{EventId, OrganizerId, TicketId};
 use shared::log::entry::{EntryPlace, LogEntry};
 use shared::manifest::docs::RevokedDevice;
 use shared::wire::gates::Run;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::domain::incident::{self, Finding, Kind, MAX_SIDES, Subject, evidence};
 use crate::store::scans::{self, Neighbours, NewRun, Pair, Received};
@@ -125,6 +126,24 @@ pub async fn refold(
     }
     incidents::close(conn, organizer.0, event, &clean, now).await?;
     Ok(())
+}
+
+/// Whether the attendance list, or `any` list, has an admission of one of the tickets. Under the lock of the event's scan
+/// cursor it stays so.
+pub async fn admitted(
+    conn: &mut PgConnection,
+    organizer: Uuid,
+    event: Uuid,
+    tickets: &[Uuid],
+    any: bool,
+) -> Result<bool, sqlx::Error> {
+    let lists = manifests::lists(conn, organizer, event, false).await?;
+    let cut_offs = cut_offs(&manifests::revoked_devices(conn, organizer).await?);
+    let asked = lists.iter().filter(|list| any || list.attendance);
+    let pairs: Vec<Pair> =
+        asked.flat_map(|list| tickets.iter().map(|ticket| (list.id, TicketId(*ticket)))).collect();
+    let histories = histories(conn, OrganizerId(organizer), EventId(event), &pairs, &cut_offs).await?;
+    Ok(histories.iter().any(|(_, history)| history.first_admission().is_some()))
 }
 
 /// The histories of these pairs as the log has them now.

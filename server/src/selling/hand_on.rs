@@ -7,7 +7,7 @@
 //! The event's scan cursor is locked first, so that a scan is before the change or after it, never beside it.
 
 use serde_json::{Value, json};
-use shared::ids::{EventId, OrganizerId, TicketId};
+use shared::ids::TicketId;
 use shared::ticket::MAX_GENERATION;
 use shared::ticket::foreign::is_foreign;
 use time::OffsetDateTime;
@@ -25,7 +25,7 @@ use crate::store::event::{self, Event};
 use crate::store::hand_on::{self as rows, NewCode, NewHolder, Reissued};
 use crate::store::outbox::{self, NewMail};
 use crate::store::ticket::{self, Ticket, manifest_rows};
-use crate::store::{Tx, change, manifests, scans, ticket_type};
+use crate::store::{Tx, change, scans, ticket_type};
 
 /// Who gets a ticket.
 #[derive(Debug, Clone)]
@@ -120,7 +120,9 @@ async fn change_code(
     may_change(&found, &event, &window, now)?;
     let last = found.generation >= i16::from(MAX_GENERATION);
     // Who has come in must not come in again under another id.
-    if (to.is_some() || last) && was_admitted(&mut tx, &found, last).await? {
+    if (to.is_some() || last)
+        && record::admitted(&mut tx, organizer_id, found.event_id, &[found.ticket_id], last).await?
+    {
         return Err(NotReissued::Admitted);
     }
     let old_address = rows::address(&mut tx, organizer_id, ticket_id).await?;
@@ -199,18 +201,6 @@ fn may_change(
         return Err(NotReissued::Over);
     }
     Ok(())
-}
-
-/// Whether the attendance list, or `any` list, has an admission of the ticket; under the lock of the event's scan
-/// cursor.
-async fn was_admitted(tx: &mut Tx, ticket: &Ticket, any: bool) -> Result<bool, sqlx::Error> {
-    let (organizer, event) = (OrganizerId(ticket.organizer_id), EventId(ticket.event_id));
-    let lists = manifests::lists(tx, organizer.0, event.0, false).await?;
-    let cut_offs = record::cut_offs(&manifests::revoked_devices(tx, organizer.0).await?);
-    let asked = lists.iter().filter(|list| any || list.attendance);
-    let pairs: Vec<_> = asked.map(|list| (list.id, TicketId(ticket.ticket_id))).collect();
-    let histories = record::histories(tx, organizer, event, &pairs, &cut_offs).await?;
-    Ok(histories.iter().any(|(_, history)| history.first_admission().is_some()))
 }
 
 /// What somebody did to a ticket, for the audit.

@@ -2,7 +2,6 @@
 //! revokes the tickets or gives them back.
 
 use serde_json::{Value, json};
-use shared::ids::{EventId, OrganizerId, TicketId};
 use shared::money::Money;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -22,7 +21,7 @@ use crate::store::outbox::{self, NewMail};
 use crate::store::refund::{self as rows, Begun, NewRefund};
 use crate::store::ticket::manifest_rows;
 use crate::store::transaction::{FailedBy, Transaction};
-use crate::store::{Tx, booking, cancellation, change, event, manifests, scans, transaction};
+use crate::store::{Tx, booking, cancellation, change, event, scans, transaction};
 
 /// How long a provider is listened to.
 const PROVIDER_PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
@@ -96,7 +95,7 @@ pub async fn refund(app: &AppState, request: Request, actor: Actor) -> Result<Re
     let facts = rows::facts(&mut tx, organizer_id, booking_id, asker).await?.ok_or(BeginError::NotPaid)?;
     let plan = facts.plan(&what)?;
     if let Some(event_id) = event_id
-        && was_admitted(&mut tx, organizer_id, event_id, &plan.tickets).await?
+        && record::admitted(&mut tx, organizer_id, event_id, &plan.tickets, false).await?
     {
         return Err(BeginError::Admitted);
     }
@@ -127,22 +126,6 @@ async fn hold_scans(tx: &mut Tx, organizer_id: Uuid, booking_id: Uuid) -> Result
     let Some(booking) = booking::find(tx, organizer_id, booking_id).await? else { return Ok(None) };
     scans::lock_cursor(tx, organizer_id, booking.event_id).await?;
     Ok(Some(booking.event_id))
-}
-
-/// Whether one of the tickets has let somebody in; under the lock of the event's scan cursor.
-async fn was_admitted(
-    tx: &mut Tx,
-    organizer_id: Uuid,
-    event_id: Uuid,
-    tickets: &[Uuid],
-) -> Result<bool, sqlx::Error> {
-    let lists = manifests::lists(tx, organizer_id, event_id, false).await?;
-    let Some(list) = lists.iter().find(|l| l.attendance) else { return Ok(false) };
-    let cut_offs = record::cut_offs(&manifests::revoked_devices(tx, organizer_id).await?);
-    let pairs: Vec<_> = tickets.iter().map(|id| (list.id, TicketId(*id))).collect();
-    let histories =
-        record::histories(tx, OrganizerId(organizer_id), EventId(event_id), &pairs, &cut_offs).await?;
-    Ok(histories.iter().any(|(_, history)| history.first_admission().is_some()))
 }
 
 /// Begins and drives the refund of all that is left of a booking. `None` if nothing is.

@@ -153,15 +153,23 @@ pub async fn longest(conn: &mut PgConnection) -> Result<Duration, sqlx::Error> {
     Ok(Duration::seconds(secs.unwrap_or(0)))
 }
 
-/// One statement around what all of them have in common; its arguments from $23 on are its own.
+/// One statement around what all of them have in common; its arguments from $23 on are its own. `by` is what a list in an
+/// index's order is ordered by.
 macro_rules! find {
-    ($conn:expr, $words:expr, $narrow:expr, $head:tt, $tail:tt, $($argument:expr),* $(,)?) => {{
+    ($conn:expr, $words:expr, $narrow:expr, by $key:tt, $tail:tt, $($argument:expr),* $(,)?) => {
+        find!($conn, $words, $narrow, [
+            "select event_id, slug, title, artists, summary, language, category_id, organizer_id, organizer_name, venue_name,
+                city, country, latitude, longitude, distance_km(latitude, longitude, $20, $21) as distance_km, time_zone,
+                starts_at, ends_at, currency, price_from_minor, available, " + $key + "::float8 as \"key!\", 0::bigint as \"hits!\"
+           from event_search"], $tail, $($argument),*)
+    };
+    ($conn:expr, $words:expr, $narrow:expr, [$($head:tt)*], $tail:tt, $($argument:expr),* $(,)?) => {{
         let (words, narrow): (&Words<'_>, &Narrow) = ($words, $narrow);
         let latitudes = narrow.near.map(|near| near.latitudes()).unzip();
         let longitudes = narrow.near.and_then(|near| near.longitudes()).unzip();
         sqlx::query_as!(
             Found,
-            $head + "
+            $($head)* + "
           where ($1::text is null or named @@ $1::text::tsquery)
             and ($2::text is null or document @@ $2::text::tsquery)
             and ($3::text is null or not named @@ $3::text::tsquery)
@@ -222,8 +230,8 @@ pub async fn ranked(
         conn,
         words,
         narrow,
-        "with hit as materialized (
-           select * from event_search",
+        ["with hit as materialized (
+           select * from event_search"],
         "
             and ($23 <> 'price' or price_from_minor is not null)
           limit $24
@@ -272,10 +280,7 @@ pub async fn listed_by_start(
         conn,
         words,
         narrow,
-        "select event_id, slug, title, artists, summary, language, category_id, organizer_id, organizer_name, venue_name,
-                city, country, latitude, longitude, distance_km(latitude, longitude, $20, $21) as distance_km, time_zone,
-                starts_at, ends_at, currency, price_from_minor, available, 0::float8 as \"key!\", 0::bigint as \"hits!\"
-           from event_search",
+        by "0",
         "
             and ($23::timestamptz is null or (starts_at, event_id) > ($23, $24::uuid))
           order by starts_at, event_id
@@ -298,11 +303,7 @@ pub async fn listed_by_price(
         conn,
         words,
         narrow,
-        "select event_id, slug, title, artists, summary, language, category_id, organizer_id, organizer_name, venue_name,
-                city, country, latitude, longitude, distance_km(latitude, longitude, $20, $21) as distance_km, time_zone,
-                starts_at, ends_at, currency, price_from_minor, available, price_from_minor::float8 as \"key!\",
-                0::bigint as \"hits!\"
-           from event_search",
+        by "price_from_minor",
         "
             and price_from_minor is not null
             and ($23::float8 is null or (price_from_minor, starts_at, event_id) > ($23::bigint, $24::timestamptz, $25::uuid))
@@ -327,11 +328,7 @@ pub async fn listed_by_popularity(
         conn,
         words,
         narrow,
-        "select event_id, slug, title, artists, summary, language, category_id, organizer_id, organizer_name, venue_name,
-                city, country, latitude, longitude, distance_km(latitude, longitude, $20, $21) as distance_km, time_zone,
-                starts_at, ends_at, currency, price_from_minor, available, -popularity::float8 as \"key!\",
-                0::bigint as \"hits!\"
-           from event_search",
+        by "-popularity",
         "
             and ($23::float8 is null or (-popularity, starts_at, event_id) > ($23::integer, $24::timestamptz, $25::uuid))
           order by -popularity, starts_at, event_id

@@ -474,3 +474,36 @@ async fn many_matches_are_read_in_order_and_paged_as_well() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn where_nothing_has_all_the_words_one_may_be_missing_and_it_is_said() -> Result<()> {
+    let stage = Stage::open().await?;
+    for (title, city) in [("Harp Night", "Graz"), ("Harp Matinee", "Linz"), ("Organ Night", "Linz")] {
+        stage.event(json!({ "title": title, "city": city })).await?;
+    }
+    for (typed, expected, most) in [
+        ("harp linz", "Harp Matinee", false),
+        ("harp night graz", "Harp Night", false),
+        ("harp night linz", "Harp Night|Harp Matinee|Organ Night", true),
+        ("hrap night linz", "Harp Night|Harp Matinee|Organ Night", true),
+        ("harp night linz -matinee", "Harp Night|Organ Night", true),
+        ("bassoon trombone tuba", "", false),
+        ("bassoon", "", false),
+    ] {
+        let page = stage.search(&format!("q={}", encoded(typed))).await?.expect(200)?;
+        let mut found = titles(&page);
+        found.sort_by_key(|title| expected.find(title.as_str()));
+        assert_eq!((found.join("|").as_str(), &page["most_words"]), (expected, &json!(most)), "{typed}");
+    }
+    // The pages go on as the first one began.
+    let (mut seen, mut cursor) = (BTreeSet::new(), String::new());
+    for _ in 0..3 {
+        let query = format!("q={}&limit=1{cursor}", encoded("harp night linz"));
+        let page = stage.search(&query).await?.expect(200)?;
+        assert_eq!(page["most_words"], true);
+        seen.extend(titles(&page));
+        cursor = format!("&cursor={}", text(&page, "next_cursor"));
+    }
+    assert_eq!((seen.len(), cursor.as_str()), (3, "&cursor="));
+    Ok(())
+}

@@ -5,6 +5,7 @@ use hvflvspot::news;
 use serde_json::json;
 use shared::ids::TicketId;
 use shared::manifest::online::open_certificate;
+use support::until;
 use uuid::Uuid;
 
 use crate::venue::{Venue, next_header};
@@ -135,7 +136,6 @@ async fn pages_carry_whole_runs_and_a_cursor_from_another_life_begins_anew() -> 
 
 /// Until so many polls wait for the event's news.
 async fn settled(venue: &Venue, polls: usize) {
-    while venue.server.app.news.waiting(venue.event) < polls {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let there = until("polls wait", async || Ok(venue.server.app.news.waiting(venue.event) >= polls));
+    there.await.expect("so many polls were begun");
 }

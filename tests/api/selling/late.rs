@@ -14,6 +14,7 @@ use shared::ids::TicketTypeId;
 use sqlx::Executor as _;
 use support::server::send;
 use support::stripe_double::Quirk;
+use support::until;
 
 use crate::{Stage, sign_up};
 
@@ -135,19 +136,15 @@ async fn a_hold_that_began_before_its_event_was_canceled_does_not_come_after_it(
 /// Waits until somebody waits for a lock in the stage's database.
 pub async fn waits_for_a_lock(stage: &Stage) -> Result<()> {
     let mut looking = stage.server.db.superuser().await?;
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    loop {
+    until("somebody waits for a lock", async || {
         let waiting: i64 = sqlx::query_scalar(
             "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
         )
         .fetch_one(&mut looking)
         .await?;
-        if waiting > 0 {
-            return Ok(());
-        }
-        anyhow::ensure!(tokio::time::Instant::now() < deadline, "nobody waits for a lock");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+        Ok(waiting > 0)
+    })
+    .await
 }
 
 #[tokio::test]

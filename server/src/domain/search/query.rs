@@ -54,6 +54,8 @@ pub struct Readings {
     pub near_part: String,
     /// With what mistyped words may have meant; `None` if nothing is known of that.
     pub wide: Option<String>,
+    /// The widest of these with any one of its words left out; `None` of a single word.
+    pub most: Option<String>,
 }
 
 impl Query {
@@ -197,11 +199,20 @@ impl Query {
             parts.extend(not.iter().cloned());
             parts.join(" & ")
         };
+        let most = |parts: &[String]| {
+            let without = |left_out: usize| {
+                let kept = parts.iter().enumerate().filter(|(n, _)| *n != left_out);
+                format!("({})", kept.map(|(_, part)| part.as_str()).collect::<Vec<_>>().join(" & "))
+            };
+            format!("({})", (0..parts.len()).map(without).collect::<Vec<_>>().join(" | "))
+        };
+        let most = (telling.len() > 1).then(|| together(vec![most(wide.as_deref().unwrap_or(&near_part))]));
         Readings {
             exact: all(&self.clauses.iter().collect::<Vec<_>>(), &|w, _| vec![format!("'{w}'")]).join(" & "),
             near: together(near_part.clone()),
             near_part: near_part.join(" & "),
             wide: wide.map(together),
+            most,
         }
     }
 }
@@ -264,6 +275,15 @@ mod tests {
         assert_eq!(readings.near, "(('konzerte' | 'konzert')) & (('mozrat'))");
         assert_eq!(readings.exact, "(('das')) & (('konzerte')) & (('mozrat'))");
         assert_eq!(readings.wide.as_deref(), Some("(('konzerte' | 'konzert')) & (('mozrat' | 'mozart'))"));
+        assert_eq!(
+            readings.most.as_deref(),
+            Some("(((('mozrat' | 'mozart'))) | ((('konzerte' | 'konzert'))))"),
+            "without either of the two"
+        );
+        let three = Query::parse("a1 b1 c1 -d1 ").readings(&BTreeMap::new()).most;
+        let expected = "(((('b1')) & (('c1'))) | ((('a1')) & (('c1'))) | ((('a1')) & (('b1')))) & !(('d1'))";
+        assert_eq!(three.as_deref(), Some(expected));
+        assert_eq!(Query::parse("das ").readings(&meanings).most, None);
         assert_eq!(Query::parse("das ").readings(&meanings).near, "(('das'))", "nothing else is left");
         assert_eq!(Query::parse("das mozrat x").doubtful(&meanings, false), ["mozrat", "x"]);
     }

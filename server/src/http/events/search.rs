@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::public;
 use crate::app::AppState;
-use crate::discovery::search::{self, Asked, Place, Sort, Stage};
+use crate::discovery::search::{self, Asked, Freedom, Place, Sort, Stage};
 use crate::domain::search::{Near, Query, fold};
 use crate::http::error::{ApiError, FieldError, Problem};
 use crate::http::extract::ApiQuery;
@@ -29,7 +29,8 @@ const RADIUS_KM: f64 = 50.0;
 #[serde(deny_unknown_fields)]
 pub(super) struct SearchQuery {
     /// Words of title, artists, venue, city, organizer or description, in whatever case and without regard to accents;
-    /// "quoted phrases", or, -not. The last word may be unfinished; mistyped ones are put right.
+    /// "quoted phrases", or, -not. The last word may be unfinished; mistyped ones are put right; what nothing
+    /// has is left out (see `most_words`).
     q: Option<String>,
     /// A category's id, see GET /categories.
     category: Option<String>,
@@ -99,6 +100,8 @@ pub(super) struct SearchPage {
     items: Vec<FoundEvent>,
     /// Give it back as `cursor` for the next page; null on the last one.
     next_cursor: Option<String>,
+    /// True if nothing has all the words of `q`: what is found lacks one of them.
+    most_words: bool,
     /// Null unless asked for.
     facets: Option<Facets>,
 }
@@ -182,7 +185,10 @@ pub(super) async fn search(
     if words.as_ref().is_some_and(Query::is_empty) {
         // Marks and no word: nothing has such.
         let facets = query.facets.filter(|f| *f).map(|_| Facets::default());
-        return public(&headers, &SearchPage { items: Vec::new(), next_cursor: None, facets });
+        return public(
+            &headers,
+            &SearchPage { items: Vec::new(), next_cursor: None, most_words: false, facets },
+        );
     }
     let asked = Asked {
         sort: query.sort(words.is_some()),
@@ -193,9 +199,11 @@ pub(super) async fn search(
         limit: usize::try_from(page.limit()).unwrap_or(1),
     };
     let answer = search::search(&app, asked).await?;
+    let empty = answer.found.is_empty();
     let body = SearchPage {
         items: answer.found.into_iter().map(json).collect(),
         next_cursor: answer.next.map(|place| page::cursor(&list, &place)),
+        most_words: answer.freedom == Freedom::Most && !empty,
         facets: answer.facets.map(facets),
     };
     public(&headers, &body)
@@ -310,7 +318,12 @@ impl Key for Place {
             Stage::Typo => 2,
             Stage::All => 3,
         };
-        let flags: u8 = stage | u8::from(self.all_guessed) << 4 | u8::from(self.listed) << 5;
+        let freedom: u8 = match self.freedom {
+            Freedom::Typed => 0,
+            Freedom::Guessed => 1,
+            Freedom::Most => 2,
+        };
+        let flags: u8 = stage | freedom << 4 | u8::from(self.listed) << 6;
         let mut bytes = vec![flags];
         bytes.extend(self.newest_word.to_be_bytes());
         bytes.extend(self.key.to_bits().to_be_bytes());
@@ -332,8 +345,13 @@ impl Key for Place {
                 3 => Stage::All,
                 _ => return None,
             },
-            all_guessed: flags & 0x10 != 0,
-            listed: flags & 0x20 != 0,
+            freedom: match flags >> 4 & 0x03 {
+                0 => Freedom::Typed,
+                1 => Freedom::Guessed,
+                2 => Freedom::Most,
+                _ => return None,
+            },
+            listed: flags & 0x40 != 0,
             key: f64::from_bits(u64::from_be_bytes(*key)),
             starts_at,
             event_id,
