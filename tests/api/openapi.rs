@@ -268,3 +268,48 @@ fn schemas_of(text: &str) -> Vec<String> {
     }
     names
 }
+
+/// Of two types with one name the document would keep one, for the routes of both.
+#[test]
+fn no_two_schemas_have_the_same_name() -> Result<()> {
+    fn sources(dir: &std::path::Path, all: &mut Vec<std::path::PathBuf>) -> Result<()> {
+        for entry in std::fs::read_dir(dir)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                sources(&path, all)?;
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                all.push(path);
+            }
+        }
+        Ok(())
+    }
+    let mut files = Vec::new();
+    sources(concat!(env!("CARGO_MANIFEST_DIR"), "/../server/src").as_ref(), &mut files)?;
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file)?;
+        for item in text.split("#[derive(").skip(1) {
+            // From one derive to the item that it is of: its attributes stand between.
+            let Some((derives, rest)) = item.split_once(")]") else { continue };
+            let name = rest.lines().find_map(|line| {
+                let line = line.trim_start();
+                let line = line
+                    .rsplit_once("struct ")
+                    .or_else(|| line.rsplit_once("enum "))
+                    .filter(|_| !line.starts_with('/'))?;
+                Some(line.1.chars().take_while(|c| c.is_alphanumeric()).collect::<String>())
+            });
+            let renamed = rest
+                .split_once("#[schema(as = ")
+                .filter(|(before, _)| !before.contains("struct ") && !before.contains("enum "));
+            let renamed =
+                renamed.and_then(|(_, after)| after.split_once(')')).map(|(name, _)| name.to_owned());
+            if let (true, Some(name)) = (derives.contains("ToSchema"), renamed.or(name)) {
+                places.entry(name).or_default().push(file.display().to_string());
+            }
+        }
+    }
+    anyhow::ensure!(places.len() > 100, "only {} schemas are seen", places.len());
+    let twice = places.iter().filter(|(_, files)| files.len() > 1);
+    none(&twice.map(|(name, files)| format!("{name}: {}", files.join(", "))).collect::<Vec<_>>())
+}

@@ -1,5 +1,7 @@
 //! The pages that mails about tickets lead to, and that every mail leads to one that is there.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result};
 use hvflvspot::jobs::{expire, waiting};
 use reqwest::Method;
@@ -100,11 +102,14 @@ async fn every_link_in_a_mail_names_the_configured_origin_and_leads_to_a_page_th
 #[tokio::test]
 async fn the_page_of_tickets_runs_its_own_script_alone_and_its_parts_are_small() -> Result<()> {
     let stage = Stage::open(1).await?;
-    let mut bytes = 0;
+    let mut texts: BTreeMap<&str, String> = BTreeMap::new();
     for (path, kind) in [
         ("/web/tickets/0192f0c1-0000-7000-8000-000000000001", "text/html; charset=utf-8"),
         ("/web/", "text/html; charset=utf-8"),
+        ("/web/common.js", "text/javascript; charset=utf-8"),
         ("/web/home.js", "text/javascript; charset=utf-8"),
+        ("/web/events/any", "text/html; charset=utf-8"),
+        ("/web/event.js", "text/javascript; charset=utf-8"),
         ("/web/bookings/0192f0c1-0000-7000-8000-000000000001", "text/html; charset=utf-8"),
         ("/web/tickets.js", "text/javascript; charset=utf-8"),
         ("/web/offline.js", "text/javascript; charset=utf-8"),
@@ -121,7 +126,6 @@ async fn the_page_of_tickets_runs_its_own_script_alone_and_its_parts_are_small()
             !reply.text.contains("https://") && !reply.text.contains("//cdn"),
             "{path}: nothing from elsewhere"
         );
-        bytes += reply.text.len();
         if kind.starts_with("text/html") {
             for inline in [" style=", " onclick=", "<style", "javascript:"] {
                 assert!(!reply.text.contains(inline), "{path}: {inline} would not be run");
@@ -130,8 +134,21 @@ async fn the_page_of_tickets_runs_its_own_script_alone_and_its_parts_are_small()
                 assert!(reply.text.contains(&format!("<option value=\"{lang}\"")), "{lang}");
             }
         }
+        texts.insert(path, reply.text);
     }
-    assert!(bytes < 50_000, "{bytes} bytes over a weak line");
+    let kept = &texts["/web/offline.js"];
+    for (path, page) in texts.iter().filter(|(_, text)| text.starts_with("<!doctype")) {
+        let parts: Vec<&str> = page.split('"').filter(|p| texts.contains_key(p) && p.contains('.')).collect();
+        assert!(parts.len() >= 3, "{path}: {parts:?}");
+        let bytes = page.len() + parts.iter().map(|part| texts[part].len()).sum::<usize>();
+        assert!(bytes < 40_000, "{path}: {bytes} bytes over a weak line");
+        if path.starts_with("/web/tickets/") {
+            assert!(
+                parts.iter().all(|part| kept.contains(part)),
+                "without a signal the page lacks a part: {parts:?}"
+            );
+        }
+    }
     Ok(())
 }
 

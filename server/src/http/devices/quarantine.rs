@@ -24,7 +24,7 @@ const LIST: &str = "quarantine";
 
 /// An entry that waits.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct WaitingJson {
+pub(super) struct QuarantinedJson {
     log_no: u32,
     seq: u64,
     #[schema(value_type = String)]
@@ -46,13 +46,13 @@ pub(super) struct WaitingJson {
 /// Entries of a revoked device that nobody has decided on, in the order of its log.
 #[utoipa::path(get, path = "/organizer/events/{event_id}/devices/{device_id}/quarantine", operation_id = "list_quarantine", tag = "devices",
     params(("event_id" = Uuid, Path), ("device_id" = Uuid, Path), PageQuery), security(("bearer" = [])),
-    responses((status = 200, body = Page<WaitingJson>), (status = 404, body = Problem), (status = 409, body = Problem, description = "`not_revoked`")))]
+    responses((status = 200, body = Page<QuarantinedJson>), (status = 404, body = Problem), (status = 409, body = Problem, description = "`not_revoked`")))]
 pub(super) async fn list(
     State(app): State<AppState>,
     member: Member,
     ApiPath((event_id, device_id)): ApiPath<(Uuid, Uuid)>,
     ApiQuery(query): ApiQuery<PageQuery>,
-) -> Result<Json<Page<WaitingJson>>, ApiError> {
+) -> Result<Json<Page<QuarantinedJson>>, ApiError> {
     let mut tx = app.db.tenant(member.organizer_id).await?;
     let device = enrolled(&mut tx, member.organizer_id, event_id, DeviceId(device_id)).await?;
     let undecided = undecided_from(&device.revoked.ok_or_else(not_revoked)?);
@@ -72,9 +72,9 @@ pub(super) async fn list(
     Ok(Json(Page::of(LIST, limit, entries, key, waiting_json)))
 }
 
-fn waiting_json(w: Waiting) -> WaitingJson {
+fn waiting_json(w: Waiting) -> QuarantinedJson {
     let LogEntry { place, kind, outcome, list, ticket, gate, staff, time, .. } = w.entry;
-    WaitingJson {
+    QuarantinedJson {
         log_no: place.log_no,
         seq: place.seq,
         kind,

@@ -1,5 +1,6 @@
-//! Pages that a mail leads to: HTML, style and script as they stand here, without a build. A page is a browser's client of
-//! the API like any other and may do nothing that the API does not. They stand beside the OpenAPI document, not in it.
+//! Pages to find an event and buy, and those that a mail leads to: HTML, style and script as they stand here, without a
+//! build. A page is a browser's client of the API like any other and may do nothing that the API does not. They stand
+//! beside the OpenAPI document, not in it.
 
 use axum::Router;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
@@ -21,7 +22,11 @@ pub(super) fn routes() -> Router<AppState> {
         // Browsers take the fragment of a mail's link along.
         .route("/", get(async || Redirect::to("/web/")))
         .route("/web/", page("text/html; charset=utf-8", include_str!("home.html")))
+        .route("/web/common.js", page("text/javascript; charset=utf-8", include_str!("common.js")))
         .route("/web/home.js", page("text/javascript; charset=utf-8", include_str!("home.js")))
+        // By id or slug; the script reads it from the address.
+        .route("/web/events/{event}", page("text/html; charset=utf-8", include_str!("event.html")))
+        .route("/web/event.js", page("text/javascript; charset=utf-8", include_str!("event.js")))
         .route("/web/invitation", page("text/html; charset=utf-8", include_str!("invitation.html")))
         .route("/web/invitation.js", page("text/javascript; charset=utf-8", include_str!("invitation.js")))
         // One page for both: a booking shows its tickets, a ticket itself. The script reads which from the address.

@@ -2,13 +2,10 @@
 // server in a header. What was shown once is kept in this browser, to be shown again where there is no signal.
 'use strict';
 
-const LANGUAGES = ['en', 'de', 'es', 'fr'];
 const TEXTS = {
-  language: ['Language', 'Sprache', 'Idioma', 'Langue'],
   ticket: ['Your ticket', 'Ihr Ticket', 'Su entrada', 'Votre billet'],
   booking: ['Your booking', 'Ihre Buchung', 'Su reserva', 'Votre réservation'],
   loading: ['Loading …', 'Wird geladen …', 'Cargando …', 'Chargement …'],
-  retry: ['Try again', 'Noch einmal versuchen', 'Intentar de nuevo', 'Réessayer'],
   nothing: [
     'This address opens nothing here. Open the link in your mail: it carries the key to your tickets. If you did, the ticket was handed on or the booking is gone.',
     'Diese Adresse öffnet hier nichts. Öffnen Sie den Link in Ihrer Mail: Er enthält den Schlüssel zu Ihren Tickets. Wenn Sie das getan haben, wurde das Ticket weitergegeben oder die Buchung gibt es nicht mehr.',
@@ -29,14 +26,6 @@ const TEXTS = {
     'Der Server konnte gerade nicht antworten. Bitte versuchen Sie es gleich noch einmal.',
     'El servidor no pudo responder ahora. Inténtelo de nuevo en un momento.',
     'Le serveur n’a pas pu répondre. Veuillez réessayer dans un instant.'],
-  too_many: [
-    'Too many tries. Please wait a minute.', 'Zu viele Versuche. Bitte warten Sie eine Minute.',
-    'Demasiados intentos. Espere un minuto.', 'Trop d’essais. Veuillez attendre une minute.'],
-  when: ['Begins', 'Beginn', 'Empieza', 'Début'],
-  doors: ['Doors', 'Einlass', 'Apertura', 'Portes'],
-  until: ['Ends', 'Ende', 'Termina', 'Fin'],
-  where: ['Place', 'Ort', 'Lugar', 'Lieu'],
-  by: ['Organizer', 'Veranstalter', 'Organiza', 'Organisateur'],
   total: ['Total', 'Summe', 'Total', 'Total'],
   number: ['Booking', 'Buchung', 'Reserva', 'Réservation'],
   for: ['For {0}', 'Für {0}', 'Para {0}', 'Pour {0}'],
@@ -73,9 +62,6 @@ const TEXTS = {
   theirs: [
     'The code of this ticket is the one that its seller gave you.', 'Der Code dieses Tickets ist der, den Sie vom Verkäufer haben.',
     'El código de esta entrada es el que le dio el vendedor.', 'Le code de ce billet est celui de son vendeur.'],
-  event_canceled: [
-    'This event was canceled and does not take place.', 'Diese Veranstaltung wurde abgesagt und findet nicht statt.',
-    'Este evento se canceló y no tendrá lugar.', 'Cet événement est annulé et n’aura pas lieu.'],
   held: ['Held for you until {0}', 'Für Sie reserviert bis {0}', 'Reservado para usted hasta {0}', 'Réservé pour vous jusqu’au {0}'],
   paid: ['Paid', 'Bezahlt', 'Pagado', 'Payé'],
   free: ['Confirmed', 'Bestätigt', 'Confirmado', 'Confirmé'],
@@ -95,18 +81,9 @@ const TEXTS = {
   leave: ['Leave the waiting list', 'Warteliste verlassen', 'Dejar la lista de espera', 'Quitter la liste d’attente'],
 };
 
-const at = (id) => document.getElementById(id);
 const [, , kind, id] = location.pathname.split('/');
 const given = new URLSearchParams(location.hash.slice(1));
 const KEY = `hvflvspot.kept.${kind}.${id}`;
-const PATIENCE_MS = 15_000;
-
-/** What the browser may refuse: reading and writing its store. */
-const store = {
-  get(key) { try { return localStorage.getItem(key); } catch { return null; } },
-  set(key, value) { try { localStorage.setItem(key, value); return true; } catch { return false; } },
-  remove(key) { try { localStorage.removeItem(key); } catch { /* there was nothing to remove */ } },
-};
 
 function read() {
   try { return JSON.parse(store.get(KEY)); } catch { return null; }
@@ -117,50 +94,11 @@ let secret = given.get('secret') ?? kept?.secret ?? null;
 let waitingFor = given.get('event') ?? kept?.waitingFor ?? null;
 let shown = null;
 let notice = null;
-let busy = false;
-const chosen = store.get('hvflvspot.language');
-let language = [chosen, ...(navigator.languages ?? [navigator.language])].map((l) => l?.slice(0, 2).toLowerCase()).find((l) => LANGUAGES.includes(l)) ?? 'en';
 
-function say(key, ...values) {
-  const text = TEXTS[key]?.[LANGUAGES.indexOf(language)] ?? key;
-  return text.replace(/\{(\d)\}/g, (_, n) => values[n]);
-}
-
-function moment(text, zone) {
-  const how = { weekday: 'short', day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit', minute: '2-digit' };
-  try {
-    return new Intl.DateTimeFormat(language, { ...how, timeZone: zone }).format(new Date(text));
-  } catch {
-    return new Intl.DateTimeFormat(language, how).format(new Date(text));
-  }
-}
-
-function money({ amount_minor, currency }) {
-  const form = new Intl.NumberFormat(language, { style: 'currency', currency });
-  return form.format(amount_minor / 10 ** form.resolvedOptions().maximumFractionDigits);
-}
-
-/** One call; `status` 0 if no answer came in time. */
-async function call(method, path, { body, as = 'json', headers = {} } = {}) {
-  const stop = new AbortController();
-  const patience = setTimeout(() => stop.abort(), PATIENCE_MS);
-  try {
-    if (secret) headers['Booking-Secret'] = secret;
-    if (body !== undefined) headers['Content-Type'] = 'application/json';
-    const answer = await fetch(path, {
-      method, headers, signal: stop.signal, cache: 'no-store',
-      // The secret or the session, never both.
-      credentials: secret ? 'omit' : 'same-origin',
-      body: body === undefined ? undefined : JSON.stringify(body),
-    });
-    // A network that wants a sign-in of its own answers in our place, with pages: no answer is that.
-    const told = await (as === 'json' || !answer.ok ? answer.json() : answer[as]());
-    return { ok: answer.ok, status: answer.status, told };
-  } catch {
-    return { ok: false, status: 0, told: {} };
-  } finally {
-    clearTimeout(patience);
-  }
+/** The secret or the session, never both. */
+function ours(method, path, options = {}) {
+  if (!secret) return call(method, path, options);
+  return call(method, path, { ...options, headers: { ...options.headers, 'Booking-Secret': secret }, credentials: 'omit' });
 }
 
 class Failed extends Error {
@@ -168,7 +106,7 @@ class Failed extends Error {
 }
 
 async function ask(path, options) {
-  const answer = await call('GET', path, options);
+  const answer = await ours('GET', path, options);
   if (!answer.ok) throw new Failed(answer);
   return answer.told;
 }
@@ -229,31 +167,6 @@ function keep(all) {
   return done;
 }
 
-function make(tag, text, cls) {
-  const made = document.createElement(tag);
-  if (text !== undefined) made.textContent = text;
-  if (cls) made.className = cls;
-  return made;
-}
-
-function button(text, act, second = true) {
-  const made = make('button', text, second ? 'second' : undefined);
-  made.type = 'button';
-  made.addEventListener('click', during(act));
-  return made;
-}
-
-/** One thing at a time. */
-function during(work) {
-  return async () => {
-    if (busy) return;
-    busy = true;
-    at('wrong').textContent = '';
-    document.body.setAttribute('aria-busy', 'true');
-    try { await work(); } finally { busy = false; document.body.removeAttribute('aria-busy'); }
-  };
-}
-
 /** Only the squares of it: nothing else that a picture might hold. */
 function drawn(text) {
   const NS = 'http://www.w3.org/2000/svg';
@@ -288,14 +201,9 @@ function card(ticket, n, all) {
   return made;
 }
 
-function fact(name, value) {
-  if (!value) return [];
-  return [make('dt', say(name)), make('dd', value)];
-}
-
 /** Fetches what a plain link could not: the secret goes in a header. */
 async function save(path, name) {
-  const answer = await call('GET', path, { as: 'blob' });
+  const answer = await ours('GET', path, { as: 'blob' });
   if (!answer.ok) return complain(answer);
   const link = make('a');
   link.href = URL.createObjectURL(answer.told);
@@ -309,30 +217,20 @@ function complain({ status }) {
 }
 
 async function pay() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  const key = Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
-  const answer = await call('POST', '/payment/process', { body: { booking_id: id, payment: { method: 'simulated' } }, headers: { 'Idempotency-Key': key } });
+  const answer = await ours('POST', '/payment/process', { body: { booking_id: id, payment: { method: 'simulated' } }, headers: { 'Idempotency-Key': newKey() } });
   await look();
   if (answer.told.code === 'payment_declined') at('wrong').textContent = say('declined');
   else if (!answer.ok) complain(answer);
 }
 
 async function then(method, path) {
-  const answer = await call(method, path);
+  const answer = await ours(method, path);
   await look();
   if (!answer.ok) complain(answer);
 }
 
-function words() {
-  document.documentElement.lang = language;
-  at('language').value = language;
-  document.querySelector('label[for=language]').textContent = say('language');
-  at('retry').textContent = say('retry');
-  at('forget').textContent = say('forget');
-}
-
 function render() {
-  words();
+  words('forget');
   const { booking, event, tickets = [], place } = shown ?? {};
   const title = event?.title ?? booking?.event_title ?? say(kind === 'tickets' ? 'ticket' : 'booking');
   at('title').textContent = title;
@@ -344,16 +242,11 @@ function render() {
   at('facts').replaceChildren();
   at('state').hidden = true;
   if (!shown) return;
-  const zone = event?.time_zone;
   const state = stateOf(booking, event, place);
   at('state').hidden = !state;
   at('state').textContent = state ?? '';
   at('facts').replaceChildren(
-    ...fact('when', event && moment(event.starts_at, zone)),
-    ...fact('doors', event?.admission_at && moment(event.admission_at, zone)),
-    ...fact('until', event?.ends_at && moment(event.ends_at, zone)),
-    ...fact('where', event && [event.venue_name, event.venue_address, event.city].filter(Boolean).join(', ')),
-    ...fact('by', event?.organizer),
+    ...facts(event),
     ...fact('total', booking?.total.amount_minor ? money(booking.total) : ''),
     ...fact('number', kind === 'bookings' && booking ? id : ''),
   );
@@ -434,11 +327,6 @@ function forget() {
   at('title').focus();
 }
 
-at('language').addEventListener('change', () => {
-  language = at('language').value;
-  store.set('hvflvspot.language', language);
-  render();
-});
 at('retry').addEventListener('click', during(look));
 at('forget').addEventListener('click', forget);
 addEventListener('online', during(look));
