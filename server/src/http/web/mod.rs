@@ -1,4 +1,4 @@
-//! Pages to find an event and buy, and those that a mail leads to: HTML, style and script as they stand here, without a
+//! Pages to find an event and buy, for organizers to watch one, and those that a mail leads to: HTML, style and script as they stand here, without a
 //! build. A page is a browser's client of the API like any other and may do nothing that the API does not. They stand
 //! beside the OpenAPI document, not in it.
 
@@ -27,6 +27,13 @@ pub(super) fn routes() -> Router<AppState> {
         // By id or slug; the script reads it from the address.
         .route("/web/events/{event}", page("text/html; charset=utf-8", include_str!("event.html")))
         .route("/web/event.js", page("text/javascript; charset=utf-8", include_str!("event.js")))
+        // One page: the organizer's events, and one of them live.
+        .route("/web/organizer/", page("text/html; charset=utf-8", include_str!("organizer.html")))
+        .route(
+            "/web/organizer/events/{event_id}",
+            page("text/html; charset=utf-8", include_str!("organizer.html")),
+        )
+        .route("/web/organizer.js", page("text/javascript; charset=utf-8", include_str!("organizer.js")))
         .route("/web/invitation", page("text/html; charset=utf-8", include_str!("invitation.html")))
         .route("/web/invitation.js", page("text/javascript; charset=utf-8", include_str!("invitation.js")))
         // One page for both: a booking shows its tickets, a ticket itself. The script reads which from the address.
