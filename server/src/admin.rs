@@ -43,6 +43,7 @@ async fn insert(db: &Db, email: &Email, password: &Password, rng: &SharedRng) ->
         confirmed: true,
         role: PlatformRole::Admin,
         user_metadata: &serde_json::json!({}),
+        language: crate::domain::language::Language::En,
     };
     let mut tx = db.platform().await?;
     let user = users::insert(&mut tx, &new, SystemClock.now()).await?;

@@ -10,7 +10,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::adapters::mail::{Outgoing, Ways};
+use crate::adapters::mail::{Outgoing, Ways, smtp};
+use crate::adapters::outside::Outside;
+use crate::adapters::push::{Vapid, WebPush};
 use crate::auth::supabase::Supabase;
 use crate::auth::{AccessTokens, Passwords};
 use crate::clock::{SharedClock, SharedRng};
@@ -59,6 +61,10 @@ pub struct App {
     pub mail: Outgoing,
     /// The ways out of every channel, mail's too.
     pub ways: Ways,
+    /// Calls addresses that others chose.
+    pub outside: Outside,
+    /// What browsers subscribe with: base64url of a public key.
+    pub vapid_key: String,
     /// What PDFs are written with.
     pub fonts: Arc<Fonts>,
     pub heartbeats: Heartbeats,
@@ -92,6 +98,11 @@ impl AppState {
         // It takes tasks all the same; only `wait` wants it closed.
         background.close();
         let mail = Outgoing::new(&config, &rng)?;
+        let outside = Outside::new(&config.outside_exceptions)?;
+        let contact = format!("mailto:{}", smtp::address_of(&config.mail.from));
+        let vapid = Vapid::load(&db, &master_key, &clock, &rng, contact).await?;
+        let vapid_key = vapid.public_key().to_owned();
+        let push = Arc::new(WebPush::new(outside.clone(), vapid, Arc::clone(&clock), rng.clone()));
         let in_flight = Arc::new(Semaphore::new(config.http.max_in_flight));
         Ok(Self(Arc::new(App {
             news: News::default(),
@@ -107,7 +118,9 @@ impl AppState {
             background,
             stopping: CancellationToken::new(),
             selling: Selling::new(&config, &master_key)?,
-            ways: Ways::new(&config, mail.clone(), &rng),
+            ways: Ways::new(&config, mail.clone(), push, &rng),
+            outside,
+            vapid_key,
             mail,
             fonts: Arc::new(Fonts::load(&config.fonts)?),
             config,

@@ -43,6 +43,8 @@ pub struct Config {
     pub mail: MailConfig,
     pub simulated: SimulatedConfig,
     pub messages_per_day: u32,
+    /// Origins that may be called although they are not public.
+    pub outside_exceptions: Vec<String>,
     pub gateway: GatewayConfig,
     pub stripe: StripeConfig,
     pub http: HttpConfig,
@@ -323,6 +325,8 @@ static SETTINGS: &[Setting] = settings! {
         => |c, v| { c.mail.from = v.to_owned(); smtp::check_from(v) };
     "notifications.messages_per_day" = "20", "messages that an organizer may write to the holders of its tickets within 24 hours"
         => |c, v| { put(&mut c.messages_per_day, v, "a number")?; within(c.messages_per_day, 1, 10_000) };
+    "outside.exceptions" = "", "origins that others may have us call although they are not https or not public, with commas, as a push service of your own"
+        => |c, v| { c.outside_exceptions = list(v).map(redirect_origin).collect::<Result<_, _>>()?; Ok(()) };
     "simulated.channels" = "", "channels whose messages go to a simulated provider, with commas: email, push, sms"
         => |c, v| {
             let channel = |name: &str| Channel::ALL.into_iter().find(|c| c.as_str() == name);
@@ -564,6 +568,7 @@ impl Config {
             mail: MailConfig { smtp_url: None, from: String::new() },
             simulated: SimulatedConfig::default(),
             messages_per_day: 0,
+            outside_exceptions: Vec::new(),
             gateway: GatewayConfig { enabled: None, seed: None, success_rate: 0.0, latency_ms: 0 },
             stripe: StripeConfig {
                 secret_key: None,

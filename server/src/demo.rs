@@ -72,6 +72,7 @@ async fn account(app: &AppState, (email, password): (&str, &str)) -> anyhow::Res
         confirmed: true,
         role: PlatformRole::User,
         user_metadata: &json!({}),
+        language: crate::domain::language::Language::En,
     };
     let mut tx = app.db.platform().await?;
     let made = users::insert(&mut tx, &new, app.clock.now()).await?;

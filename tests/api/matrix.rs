@@ -232,6 +232,23 @@ async fn fresh(world: &mut World, name: &str, side: usize, who: &str) -> Result<
             let session = world.server.post("/auth/session", &login).await?.expect(201)?;
             return Ok(Some((text(&session, "session_id")?, String::new())));
         }
+        "subscription_id" => {
+            // One's own, or somebody's.
+            let whose = match who {
+                "user" | "door" | "manager" | "owner" | "admin" if side == 0 => who,
+                _ => "rival",
+            };
+            let id = world.server.app.rng.uuid(&world.clock);
+            sqlx::query(
+                "insert into push_subscriptions (subscription_id, user_id, endpoint_hash, sealed, created_at)
+                 select $1, id, sha256($1::text::bytea), 'x', now() from users where email = $2::citext",
+            )
+            .bind(id)
+            .bind(format!("{whose}@matrix.example"))
+            .execute(&mut world.db)
+            .await?;
+            return Ok(Some((id.to_string(), String::new())));
+        }
         "notification_id" => {
             let id = world.server.app.rng.uuid(&world.clock);
             sqlx::query(

@@ -3,6 +3,7 @@
 pub mod books;
 pub mod db;
 mod documented;
+pub mod mail_server;
 pub mod process;
 pub mod server;
 pub mod site;

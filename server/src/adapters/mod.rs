@@ -1,7 +1,9 @@
 //! The outside world, one trait each, one file per provider.
 
 pub mod mail;
+pub mod outside;
 pub mod payment;
+pub mod push;
 
 use std::future::Future;
 use std::pin::Pin;

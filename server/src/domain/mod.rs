@@ -9,6 +9,7 @@ pub mod device;
 pub mod import;
 pub mod incident;
 pub mod keys;
+pub mod language;
 pub mod ledger;
 pub mod mail;
 pub mod manifest;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::edge::Client;
 use super::error::{ApiError, Problem};
 use super::extract::ApiQuery;
-use crate::adapters::mail::Mail;
+use crate::adapters::mail::{Attachment, Mail};
 use crate::app::AppState;
 use crate::domain::notification::Channel;
 
@@ -43,8 +43,24 @@ struct MailJson {
     text: String,
     html: String,
     language: String,
+    attachments: Vec<AttachmentJson>,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
+}
+
+/// A file that goes with it.
+#[derive(Debug, Serialize, ToSchema)]
+struct AttachmentJson {
+    name: String,
+    content_type: &'static str,
+    /// In bytes.
+    size: usize,
+}
+
+impl From<&Attachment> for AttachmentJson {
+    fn from(of: &Attachment) -> Self {
+        Self { name: of.name.clone(), content_type: of.content_type, size: of.bytes.len() }
+    }
 }
 
 impl From<Mail> for MailJson {
@@ -58,6 +74,7 @@ impl From<Mail> for MailJson {
             text: mail.text,
             html: mail.html,
             language: mail.language,
+            attachments: mail.attachments.iter().map(AttachmentJson::from).collect(),
             created_at: mail.created_at,
         }
     }

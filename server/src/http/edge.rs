@@ -19,6 +19,7 @@ use tracing::Instrument as _;
 use super::arrival::Arriving;
 use super::error::ApiError;
 use crate::app::AppState;
+use crate::domain::language::Language;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub const API_VERSION: HeaderName = HeaderName::from_static("x-supabase-api-version");
@@ -33,6 +34,7 @@ tokio::task_local! {
 struct Current {
     request_id: Arc<str>,
     form: ErrorForm,
+    language: Language,
 }
 
 /// In which form a request is told of errors.
@@ -65,6 +67,11 @@ impl ErrorForm {
 /// (id of the running request, its form of errors).
 pub(super) fn current() -> (String, ErrorForm) {
     CURRENT.try_with(|c| (c.request_id.to_string(), c.form)).unwrap_or_default()
+}
+
+/// The language that the running request asks for.
+pub(super) fn language() -> Language {
+    CURRENT.try_with(|c| c.language).unwrap_or_default()
 }
 
 /// Carries the request's id along into work that outlives the request.
@@ -148,7 +155,9 @@ pub(super) async fn edge(State(app): State<AppState>, mut request: Request, next
         request.extensions().get::<MatchedPath>().map_or("-".to_owned(), |path| path.as_str().to_owned());
     let method = request.method().clone();
     let span = tracing::info_span!("request", id = %request_id, %method, route);
-    let current = Current { request_id: Arc::from(request_id.as_str()), form };
+    let accepted = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok());
+    let language = accepted.map(Language::accepted).unwrap_or_default();
+    let current = Current { request_id: Arc::from(request_id.as_str()), form, language };
     let started = app.clock.monotonic();
     let client = client(&app, &request);
     request.extensions_mut().insert(client);

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{Caller, Guest};
-use super::edge::Client;
+use super::edge::{self, Client};
 use super::error::{ApiError, Problem};
 use crate::app::{App, AppState};
 use crate::auth::limit::{Counted, Daily, Limit, Whom};
@@ -84,7 +84,7 @@ async fn send(
         kind: "ticket.code",
         recipient: &address,
         organizer_id: Some(guest.organizer_id),
-        language: "en",
+        language: edge::language().as_str(),
         facts: &json!({ "minutes": TTL.whole_minutes() }),
         sealed_facts: Some(&seal(&app, id, &json!({ "code": *secret.code }))),
         expires_at: Some(expires_at),

@@ -4,11 +4,10 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use super::edge;
 use crate::app::App;
 use crate::store::outbox::{self, NewMail};
-
-/// There are templates in this language.
-pub(super) const LANGUAGE: &str = "en";
+use crate::store::users;
 
 /// Puts a notice into the outbox, in the caller's transaction. After `expires_at` it is not worth sending.
 pub(super) async fn send(
@@ -19,12 +18,13 @@ pub(super) async fn send(
     expires_at: Option<OffsetDateTime>,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
+    let language = users::language_of(conn, to).await?.unwrap_or_else(edge::language);
     let letter = NewMail {
         id: app.rng.uuid(&*app.clock),
         kind,
         recipient: to,
         organizer_id: None,
-        language: LANGUAGE,
+        language: language.as_str(),
         facts,
         sealed_facts: None,
         expires_at,

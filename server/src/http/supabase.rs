@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::PlatformRole;
-use super::edge::Client;
+use super::edge::{self, Client};
 use super::error::{ApiError, Problem};
 use crate::app::{App, AppState};
 use crate::auth::limit::{Limit, Whom};
@@ -155,6 +155,7 @@ async fn callback(
                 confirmed,
                 role: PlatformRole::User,
                 user_metadata: &metadata,
+                language: edge::language(),
             };
             let user = users::insert(&mut tx, &new, now).await?.ok_or_else(taken)?;
             if !user_identity::tie(&mut tx, &identity.issuer, &identity.subject, user.id, now).await? {

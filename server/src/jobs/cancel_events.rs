@@ -12,7 +12,7 @@ use crate::domain::booking::BookingStatus;
 use crate::selling::refund;
 use crate::selling::{Actor, StepError};
 use crate::store::cancellation::{self as rows, Holder, Item};
-use crate::store::outbox::{self, NewMail};
+use crate::store::outbox::{self, About, NewMail};
 use crate::store::ticket::manifest_rows;
 use crate::store::{change, directory, event};
 
@@ -97,25 +97,23 @@ async fn tell_holders(
     let mut tx = app.db.worker_tenant(organizer_id).await?;
     let Some(event) = event::find(&mut tx, organizer_id, event_id).await? else { return Ok(false) };
     let holders = rows::note_bookings(&mut tx, organizer_id, event_id, BOOKINGS, now).await?;
-    for Holder { email, total_minor, currency, .. } in &holders {
+    for Holder { booking_id, email, user_id, language, total_minor, currency } in &holders {
         let Some(email) = email else { continue };
         let id = app.rng.uuid(&*app.clock);
-        let refund = match (*total_minor, currency.parse()) {
-            (0, _) | (_, Err(_)) => None,
-            (amount_minor, Ok(currency)) => Some(shared::money::Money { amount_minor, currency }.to_string()),
-        };
+        let refund = (*total_minor > 0).then(|| json!({ "amount_minor": total_minor, "currency": currency }));
         let facts = json!({ "event": event.title, "reason": reason, "refund": refund });
         let mail = NewMail {
             id,
             kind: "offer.event_canceled",
             recipient: email,
             organizer_id: Some(organizer_id),
-            language: "en",
+            language,
             facts: &facts,
             sealed_facts: None,
             expires_at: None,
         };
-        outbox::enqueue(&mut tx, &mail, now).await?;
+        let about = About { user_id: *user_id, event_id: Some(event_id), booking_id: Some(*booking_id) };
+        outbox::enqueue_about(&mut tx, &mail, about, now).await?;
     }
     tx.commit().await?;
     Ok(!holders.is_empty())

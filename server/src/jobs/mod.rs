@@ -5,6 +5,7 @@
 pub mod audit_chain;
 pub mod cancel_events;
 pub mod expire;
+pub mod notices;
 pub mod outbox;
 pub mod reconcile;
 pub mod search;
@@ -41,6 +42,7 @@ pub fn start(app: &AppState) -> Jobs {
         Duration::from_secs(5),
         |app| async move { cancel_events::run(&app).await },
     );
+    jobs.every(app, "notices", Duration::from_secs(30), |app| async move { notices::run(&app).await });
     jobs.every(app, "outbox", Duration::from_secs(1), |app| async move { outbox::run(&app).await });
     jobs.every(app, "search", Duration::from_secs(15), |app| async move { search::run(&app).await });
     jobs.every(app, "reconcile", Duration::from_secs(15), |app| async move { reconcile::run(&app).await });

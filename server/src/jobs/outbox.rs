@@ -3,22 +3,31 @@
 //! is tried again later and later, and in the end given up; it never holds up another. What its recipient switched off
 //! meanwhile does not go.
 
+mod copies;
+mod news;
+mod push;
+
+pub(crate) use self::push::purpose as subscription_purpose;
+
 use anyhow::Context as _;
 use serde_json::{Map, Value};
 use time::Duration;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use self::news::Told;
 use crate::adapters::mail::{Mail, SendError};
 use crate::app::{App, AppState};
 use crate::clock::SharedRng;
 use crate::domain::mail::compose;
-use crate::domain::notification::{DeadBecause, NoticeType, Receipt};
+use crate::domain::notification::{Channel, DeadBecause, NoticeType, Receipt};
 use crate::store::outbox::{self, Ending, Leased};
 use crate::store::preferences;
 
-/// Mails on their way at once.
+/// Messages on their way at once.
 const AT_ONCE: i64 = 8;
+/// Rounds of that in one run: a rush of mails, each with tickets to draw, leaves the processor to those who buy.
+const ROUNDS: usize = 25;
 /// Longer than any conversation with a mail server.
 const LEASE: Duration = Duration::minutes(5);
 /// Tries before a mail is given up: about five hours.
@@ -34,12 +43,16 @@ pub async fn run(app: &AppState) -> anyhow::Result<()> {
     if expired > 0 {
         tracing::warn!(mails = expired, "mails were not delivered in time and are given up");
     }
+    copies::make(app).await?;
     let channels = app.ways.open();
     if channels.is_empty() {
         return Ok(());
     }
     let mut failed = 0_u32;
-    while !app.stopping.is_cancelled() {
+    for _ in 0..ROUNDS {
+        if app.stopping.is_cancelled() {
+            break;
+        }
         let mut tx = app.db.worker_platform().await?;
         let due = outbox::lease(&mut tx, &channels, AT_ONCE, LEASE, app.clock.now()).await?;
         tx.commit().await?;
@@ -91,6 +104,7 @@ impl From<SendError> for Attempt {
         match error {
             SendError::Refused(error) => Self::Over(error, DeadBecause::Refused),
             SendError::Failed(error) => Self::Failed(error),
+            SendError::Gone(error) => Self::Over(error, DeadBecause::Gone),
         }
     }
 }
@@ -146,15 +160,34 @@ async fn attempt(app: &AppState, message: &Leased) -> (Attempt, Option<String>) 
         }
         Err(e) => return (Attempt::Failed(e.to_string()), None),
     }
-    let mail = match write(app, message) {
+    let told = match news::of(app, message).await {
+        Ok(Some(told)) => told,
+        Ok(None) => {
+            let error = "what it told of is over".to_owned();
+            return (Attempt::Over(error, DeadBecause::Gone), None);
+        }
+        Err(e) => return (Attempt::Failed(format!("{e:#}")), None),
+    };
+    let mut mail = match write(app, message, told) {
         Ok(mail) => mail,
         // Written wrong today, written wrong tomorrow.
         Err(e) => return (Attempt::Over(format!("{e:#}"), DeadBecause::Refused), None),
     };
+    let subscription = match push::address(app, message).await {
+        Ok(Some(address)) => address,
+        Ok(None) => return (Attempt::Over("the browser was removed".to_owned(), DeadBecause::Gone), None),
+        Err(e) => return (Attempt::Failed(format!("{e:#}")), None),
+    };
+    if let Some(address) = subscription {
+        mail.to = address;
+    }
     let sent = match app.ways.of(message.channel) {
         Some(way) => way.send(&mail).await,
         None => Err(SendError::Failed("this channel is not configured".to_owned())),
     };
+    if let Err(e) = push::note(app, message, &sent).await {
+        tracing::warn!(message = %message.id, "its browser's row could not be written: {e}");
+    }
     (sent.map_or_else(Attempt::from, Attempt::Sent), Some(mail.subject))
 }
 
@@ -170,11 +203,11 @@ async fn is_wanted(app: &AppState, message: &Leased) -> Result<bool, sqlx::Error
     Ok(preferences.allow(of, message.channel))
 }
 
-fn write(app: &App, message: &Leased) -> anyhow::Result<Mail> {
-    let mut facts = match &message.facts {
-        Value::Object(facts) => facts.clone(),
-        _ => Map::new(),
-    };
+fn write(app: &App, message: &Leased, told: Told) -> anyhow::Result<Mail> {
+    let Told { mut facts, attachments } = told;
+    if let Value::Object(given) = &message.facts {
+        facts.extend(given.clone());
+    }
     if let Some(sealed) = &message.sealed_facts {
         let plain =
             app.master_key.open(&purpose(message.id), sealed).context("the sealed facts do not open")?;
@@ -183,15 +216,21 @@ fn write(app: &App, message: &Leased) -> anyhow::Result<Mail> {
         );
     }
     let letter = compose(&message.kind, &message.language, &facts)?;
+    let text = match message.channel {
+        Channel::Email => letter.text(),
+        Channel::Push | Channel::Sms => letter.brief().to_owned(),
+    };
     Ok(Mail {
         id: message.id,
         channel: message.channel,
         kind: message.kind.clone(),
         to: message.recipient.clone(),
-        text: letter.text(),
+        link: letter.link().map(str::to_owned),
+        text,
         html: letter.html(&message.language),
         subject: letter.subject,
         language: message.language.clone(),
+        attachments,
         created_at: message.created_at,
     })
 }

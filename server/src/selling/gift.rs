@@ -9,6 +9,7 @@ use super::{Actor, StepError, catalog};
 use crate::app::AppState;
 use crate::domain::booking::BookingStatus;
 use crate::domain::catalog::{NotGivable, Wish};
+use crate::domain::language::Language;
 use crate::jobs::outbox::seal;
 use crate::store::audit::{self, Act};
 use crate::store::complimentary::{self, Given};
@@ -23,6 +24,8 @@ pub struct Gift {
     pub event_id: Uuid,
     pub wish: Wish,
     pub email: String,
+    /// In which they are written to.
+    pub language: Language,
     pub note: String,
     pub given_by: Uuid,
     /// SHA-256 of the secret that opens the booking.
@@ -69,6 +72,8 @@ pub async fn give(app: &AppState, gift: Gift) -> Result<(), GiftError> {
             buyer: Buyer::Guest(gift.secret_hash),
             wishes: vec![gift.wish],
             email: Some(gift.email.clone()),
+            language: gift.language,
+            mail: false,
             person: gift.email.clone(),
             promo_code: None,
             place: None,
@@ -132,7 +137,7 @@ async fn note(app: &AppState, organizer_id: Uuid, gift: &Gift) -> Result<(), Ste
         kind: "offer.complimentary",
         recipient: &gift.email,
         organizer_id: Some(organizer_id),
-        language: "en",
+        language: gift.language.as_str(),
         facts: &facts,
         sealed_facts: Some(&seal(app, id, &json!({ "link": link }))),
         expires_at: None,

@@ -11,6 +11,7 @@ use shared::ids::TicketId;
 use shared::ticket::MAX_GENERATION;
 use shared::ticket::foreign::is_foreign;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::{Actor, StepError, keys};
@@ -25,7 +26,7 @@ use crate::store::event::{self, Event};
 use crate::store::hand_on::{self as rows, NewCode, NewHolder, Reissued};
 use crate::store::outbox::{self, NewMail};
 use crate::store::ticket::{self, Ticket, manifest_rows};
-use crate::store::{Tx, change, scans, ticket_type};
+use crate::store::{Tx, booking, change, scans, ticket_type};
 
 /// Who gets a ticket.
 #[derive(Debug, Clone)]
@@ -145,8 +146,17 @@ async fn change_code(
         }
     };
     let done = done.ok_or(NotReissued::Changed)?;
-    let mails =
-        Mails { app, ticket_id: done.ticket_id, organizer_id, event: &event, until: window.expires_at, now };
+    let booked = booking::find(&mut tx, organizer_id, found.booking_id).await?;
+    let language = booked.as_ref().map_or("en", |b| b.language.as_str());
+    let mails = Mails {
+        app,
+        ticket_id: done.ticket_id,
+        organizer_id,
+        event: &event,
+        language,
+        until: window.expires_at,
+        now,
+    };
     match to {
         None => mails.to_old(&mut tx, old_address, "ticket.reissued", json!({})).await?,
         Some(to) => {
@@ -231,6 +241,8 @@ struct Mails<'a> {
     ticket_id: Uuid,
     organizer_id: Uuid,
     event: &'a Event,
+    /// The booking's.
+    language: &'a str,
     /// No mail of it makes sense after that.
     until: OffsetDateTime,
     now: OffsetDateTime,
@@ -267,15 +279,15 @@ impl Mails<'_> {
         mut facts: Value,
         sealed_facts: Option<&[u8]>,
     ) -> Result<(), sqlx::Error> {
-        let starts = crate::documents::when::Moment::new(self.event.starts_at, &self.event.time_zone);
         facts["event"] = json!(self.event.title);
-        facts["starts"] = json!(format!("{} ({})", starts.long(), starts.zone()));
+        let at = self.event.starts_at.format(&Rfc3339).unwrap_or_default();
+        facts["starts"] = json!({ "at": at, "zone": self.event.time_zone });
         let mail = NewMail {
             id,
             kind,
             recipient,
             organizer_id: Some(self.organizer_id),
-            language: "en",
+            language: self.language,
             facts: &facts,
             sealed_facts,
             expires_at: Some(self.until),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -14,6 +15,7 @@ use crate::domain::ledger::{self, Amounts};
 use crate::domain::ticket::{CodeFacts, Window};
 use crate::store::change;
 use crate::store::issue::{self, NewIssue, NewLedgerLine, NewTicket};
+use crate::store::outbox;
 use crate::store::ticket::{ChangedTicket, manifest_rows};
 use shared::bytes::Kid;
 use shared::ids::TicketId;
@@ -46,6 +48,8 @@ pub struct IssueOrder {
     pub paid: Option<Paid>,
     pub lots: Vec<Lot>,
     pub actor: Actor,
+    /// The tickets go to the buyer by mail.
+    pub mail: bool,
 }
 
 /// An issued ticket: what its code says, and of which type it is.
@@ -73,6 +77,8 @@ pub async fn issue(app: &AppState, order: IssueOrder) -> Result<Issued, StepErro
 pub(super) struct Prepared {
     kid: Kid,
     issues: Vec<NewIssue>,
+    /// (mail, booking) of those that are written to.
+    mails: Vec<(Uuid, Uuid)>,
 }
 
 /// What issuing needs beside the transaction. `None` if there is nothing to issue.
@@ -89,7 +95,9 @@ pub(super) async fn prepare(
         keys::opened(app, organizer_id, Purpose::Ticket, Some(event_id)).await.map_err(StepError::Key)?;
     let (key, _) = opened.active().ok_or_else(|| StepError::Key(anyhow::anyhow!("none is active")))?;
     let issues = orders.iter().map(|order| new_issue(app, order)).collect();
-    Ok(Some(Prepared { kid: key.kid, issues }))
+    let written = orders.iter().filter(|order| order.mail);
+    let mails = written.map(|order| (app.rng.uuid(&*app.clock), order.booking_id)).collect();
+    Ok(Some(Prepared { kid: key.kid, issues, mails }))
 }
 
 /// Issues; the transaction's last statements. Also says whether gates have something to learn.
@@ -98,9 +106,11 @@ pub(super) async fn issue_all(
     conn: &mut PgConnection,
     organizer_id: Uuid,
     event_id: Uuid,
-    Prepared { kid, issues }: Prepared,
+    Prepared { kid, issues, mails }: Prepared,
 ) -> Result<(Vec<Issued>, bool), StepError> {
     let done = issue::issue(conn, organizer_id, event_id, &kid.0, &issues, app.clock.now()).await?;
+    let mails: Vec<_> = mails.into_iter().filter(|(_, booking)| done.bookings.contains(booking)).collect();
+    outbox::enqueue_bookings(conn, organizer_id, "booking.paid", &mails, &json!({}), app.clock.now()).await?;
     let ours = |i: &&NewIssue| done.bookings.contains(&i.booking_id);
     let changed: Vec<ChangedTicket> =
         issues.iter().filter(ours).flat_map(|i| &i.tickets).map(as_changed).collect();

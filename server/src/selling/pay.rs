@@ -22,6 +22,7 @@ use crate::store::audit::{self, Act};
 use crate::store::booking::{self, Booking, Line};
 use crate::store::sale::{self, NewPayment};
 use crate::store::transaction::{self, FailedBy, Transaction};
+use crate::store::{noticed, outbox};
 
 /// How long a provider is listened to; then the reconcile job asks again.
 const PROVIDER_PATIENCE: Duration = Duration::from_secs(20);
@@ -186,6 +187,16 @@ async fn fail(app: &AppState, payment: &Payment, why: (FailedBy, &str)) -> Resul
     let now = app.clock.now();
     let ours =
         transaction::fail_payment(&mut tx, payment.organizer_id, payment.transaction_id, why, now).await?;
+    // Told once for each booking: who tries three cards in a minute needs no three mails.
+    let (organizer_id, booking_id, kind) =
+        (payment.organizer_id, payment.booking_id, "booking.payment_failed");
+    if ours
+        && !matches!(why.0, FailedBy::Canceled)
+        && noticed::first(&mut tx, organizer_id, booking_id, kind, now).await?
+    {
+        let mail = [(app.rng.uuid(&*app.clock), booking_id)];
+        outbox::enqueue_bookings(&mut tx, organizer_id, kind, &mail, &serde_json::json!({}), now).await?;
+    }
     tx.commit().await?;
     fault!("pay.failed");
     Ok(ours)
@@ -291,6 +302,7 @@ async fn arrived(
             paid: Some(paid.clone()),
             lots: payment.lots.clone(),
             actor: actor.clone(),
+            mail: true,
         };
         if let Some(tickets) = issue::issue(app, order).await? {
             fault!("pay.paid");

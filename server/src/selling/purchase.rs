@@ -15,6 +15,7 @@ use super::rush::{self, Done, Step};
 use super::{Actor, StepError, catalog};
 use crate::app::AppState;
 use crate::domain::catalog::{NotOnSale, Quote, QuotedLine, SaleEvent, Terms, Wish};
+use crate::domain::language::Language;
 use crate::domain::ledger::Amounts;
 use crate::domain::promo::{CodeRefused, PromoCode, code_key};
 use crate::store::idempotency::Claiming;
@@ -37,6 +38,10 @@ pub struct Order {
     pub buyer: Buyer,
     pub wishes: Vec<Wish>,
     pub email: Option<String>,
+    /// In which they are written to.
+    pub language: Language,
+    /// Its tickets go to the buyer by mail when they are issued; false if somebody else writes to them.
+    pub mail: bool,
     /// Whose purchase it counts as, where something is counted per person.
     pub person: String,
     pub promo_code: Option<String>,
@@ -245,8 +250,15 @@ pub(super) async fn finish(
         .collect();
     let (organizer_id, event_id, booking_id) = (event.organizer_id.0, event.event_id.0, order.booking_id);
     if quote.total_minor == 0 {
-        let free =
-            IssueOrder { organizer_id, event_id, booking_id, paid: None, lots, actor: order.actor.clone() };
+        let free = IssueOrder {
+            organizer_id,
+            event_id,
+            booking_id,
+            paid: None,
+            lots,
+            actor: order.actor.clone(),
+            mail: order.mail,
+        };
         return Ok(match issue::issue(app, free).await? {
             Some(tickets) => PurchaseResult::Paid(tickets),
             None => PurchaseResult::Unpaid(Settled::Elsewhere),
@@ -313,6 +325,7 @@ pub(super) fn new_hold(
         user_id,
         secret_hash,
         email: order.email.clone(),
+        language: order.language,
         price_minor: quote.sum.price_minor,
         fee_minor: quote.sum.fee_minor,
         tax_minor: quote.sum.tax_minor,
@@ -459,6 +472,7 @@ mod tests {
             user_id: None,
             secret_hash: None,
             email: None,
+            language: Language::En,
             price_minor: 0,
             fee_minor: 0,
             tax_minor: 0,

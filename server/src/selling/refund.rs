@@ -17,7 +17,7 @@ use crate::fault;
 use crate::gates::record;
 use crate::store::audit::{self, Act};
 use crate::store::change::RecordError;
-use crate::store::outbox::{self, NewMail};
+use crate::store::outbox::{self, About, NewMail};
 use crate::store::refund::{self as rows, Begun, NewRefund};
 use crate::store::ticket::manifest_rows;
 use crate::store::transaction::{FailedBy, Transaction};
@@ -384,12 +384,14 @@ async fn mail(
         kind,
         recipient,
         organizer_id: Some(found.organizer_id),
-        language: "en",
+        language: &found.language,
         facts: &facts,
         sealed_facts: None,
         expires_at: None,
     };
-    outbox::enqueue(tx, &mail, app.clock.now()).await
+    let about =
+        About { user_id: found.user_id, event_id: Some(found.event_id), booking_id: Some(found.booking_id) };
+    outbox::enqueue_about(tx, &mail, about, app.clock.now()).await
 }
 
 /// For people.

@@ -5,6 +5,7 @@
 use serde_json::json;
 use shared::ids::TicketTypeId;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::claims::{self, Claim};
@@ -12,11 +13,11 @@ use super::issue::{self, IssueOrder};
 use super::purchase::{Buyer, new_lines};
 use super::{Actor, StepError, catalog, pay};
 use crate::app::AppState;
-use crate::documents::when::Moment;
 use crate::domain::catalog::{NotOnSale, SaleEvent, Terms, Wish};
+use crate::domain::language::Language;
 use crate::jobs::outbox::seal;
 use crate::store::event::{self, Event};
-use crate::store::outbox::{self, NewMail};
+use crate::store::outbox::{self, About, NewMail};
 use crate::store::sale::{self, Held, NewHold};
 use crate::store::waiting::{self, Entry};
 use crate::store::{Tx, booking, is_unique_violation};
@@ -29,6 +30,8 @@ pub struct Joining {
     pub wish: Wish,
     pub buyer: Buyer,
     pub email: String,
+    /// In which they are written to.
+    pub language: Language,
 }
 
 /// Why somebody cannot wait.
@@ -103,6 +106,7 @@ pub async fn join(app: &AppState, joining: Joining) -> Result<(Entry, i64), Join
         booking_secret_hash: secret,
         person: claims::person_of(app, &joining.email).to_vec(),
         email: joining.email,
+        language: joining.language.as_str().to_owned(),
         status: "waiting".to_owned(),
         created_at: now,
         offered_at: None,
@@ -239,6 +243,7 @@ async fn offer(
         user_id: entry.user_id,
         secret_hash: entry.booking_secret_hash.as_ref().map(hex::encode),
         email: Some(entry.email.clone()),
+        language: language_of(entry),
         price_minor: quote.sum.price_minor,
         fee_minor: quote.sum.fee_minor,
         tax_minor: quote.sum.tax_minor,
@@ -257,16 +262,10 @@ async fn offer(
     let link = offer_link(app, organizer_id, entry.entry_id, entry.booking_secret_hash.is_some());
     let facts = json!({
         "event": row.title, "quantity": entry.quantity, "ticket_type": type_name(sale, entry.ticket_type_id),
-        "until": by_the_clocks_there(until, &row.time_zone),
+        "until": { "at": until.format(&Rfc3339).unwrap_or_default(), "zone": row.time_zone },
     });
     mail(app, tx, organizer_id, entry, "offer.made", &facts, &link, Some(until)).await?;
     Ok(Outcome::Made { free: quote.total_minor == 0 })
-}
-
-/// A moment as clocks at the event show it, and whose they are.
-fn by_the_clocks_there(at: OffsetDateTime, zone: &str) -> String {
-    let moment = Moment::new(at, zone);
-    format!("{} ({})", moment.long(), moment.zone())
 }
 
 /// Where one looks at a booking, or at a place in line that will become one.
@@ -297,9 +296,14 @@ pub async fn issue_free(app: &AppState, organizer_id: Uuid, booking_id: Uuid) ->
         paid: None,
         lots: pay::lots(&lines),
         actor: Actor::job(),
+        mail: true,
     };
     issue::issue(app, order).await?;
     Ok(())
+}
+
+fn language_of(entry: &Entry) -> Language {
+    Language::of_tag(&entry.language).unwrap_or_default()
 }
 
 fn type_name(sale: &SaleEvent, id: Uuid) -> String {
@@ -323,10 +327,11 @@ async fn mail(
         kind,
         recipient: &entry.email,
         organizer_id: Some(organizer_id),
-        language: "en",
+        language: &entry.language,
         facts,
         sealed_facts: Some(&seal(app, id, &json!({ "link": link }))),
         expires_at,
     };
-    outbox::enqueue(tx, &mail, app.clock.now()).await
+    let about = About { user_id: entry.user_id, event_id: Some(entry.event_id), booking_id: None };
+    outbox::enqueue_about(tx, &mail, about, app.clock.now()).await
 }

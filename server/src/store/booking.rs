@@ -14,6 +14,7 @@ pub struct Booking {
     pub event_id: Uuid,
     pub user_id: Option<Uuid>,
     pub email: Option<String>,
+    pub language: String,
     pub status: BookingStatus,
     pub currency: String,
     pub price_minor: i64,
@@ -49,7 +50,7 @@ pub async fn find(
 ) -> Result<Option<Booking>, sqlx::Error> {
     sqlx::query_as!(
         Booking,
-        r#"select organizer_id, booking_id, event_id, user_id, email,
+        r#"select organizer_id, booking_id, event_id, user_id, email, language,
                   status as "status: StatusColumn", currency, price_minor, fee_minor, tax_minor, total_minor,
                   refunded_minor, held_until, extended_at, payment_until, created_at, paid_at
              from bookings where organizer_id = $1 and booking_id = $2"#,

@@ -180,6 +180,8 @@ pub async fn cancel_tickets(
 pub struct Holder {
     pub booking_id: Uuid,
     pub email: Option<String>,
+    pub user_id: Option<Uuid>,
+    pub language: String,
     pub total_minor: i64,
     pub currency: String,
 }
@@ -196,7 +198,7 @@ pub async fn note_bookings(
         Holder,
         r#"
         with found as (
-          select b.booking_id, b.email, b.total_minor, b.currency
+          select b.booking_id, b.email, b.user_id, b.language, b.total_minor, b.currency
             from bookings b
            where b.organizer_id = $1 and b.event_id = $2 and b.status in ('paid', 'partially_refunded')
              and not exists (select from cancellation_items i
@@ -209,7 +211,7 @@ pub async fn note_bookings(
           on conflict (organizer_id, booking_id) do nothing
           returning booking_id
         )
-        select f.booking_id as "booking_id!", f.email, f.total_minor as "total_minor!", f.currency as "currency!"
+        select f.booking_id as "booking_id!", f.email, f.user_id, f.language as "language!", f.total_minor as "total_minor!", f.currency as "currency!"
           from found f join noted on noted.booking_id = f.booking_id
         "#,
         organizer_id,

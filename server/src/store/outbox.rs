@@ -89,9 +89,9 @@ pub async fn enqueue_about(
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into outbox (id, channel, kind, type, recipient, organizer_id, user_id, event_id, booking_id, language,
-                             facts, sealed_facts, next_attempt_at, created_at, expires_at)
+                             facts, sealed_facts, next_attempt_at, created_at, expires_at, to_copy)
          values ($1, 'email', $2, $3, $4, $5, coalesce($6, (select id from users where email = $4::text::citext)),
-                 $7, $8, $9, $10, $11, $12, $12, $13)",
+                 $7, $8, $9, $10, $11, $12, $12, $13, $14)",
         mail.id,
         mail.kind,
         NoticeType::of_kind(mail.kind).as_str(),
@@ -105,6 +105,7 @@ pub async fn enqueue_about(
         mail.sealed_facts,
         now,
         mail.expires_at,
+        !carries_key(mail.kind),
     )
     .execute(conn)
     .await?;
@@ -134,9 +135,9 @@ pub async fn enqueue_many(
     let users: Vec<Uuid> = to.iter().map(|(_, r)| r.user_id.unwrap_or_default()).collect();
     let done = sqlx::query!(
         "insert into outbox (id, channel, kind, type, recipient, organizer_id, user_id, event_id, language, facts,
-                             next_attempt_at, created_at, expires_at)
+                             next_attempt_at, created_at, expires_at, to_copy)
          select r.id, 'email', $1, $2, r.email, $3,
-                nullif(r.user_id, '00000000-0000-0000-0000-000000000000'), $4, r.language, $5, $6, $6, $7
+                nullif(r.user_id, '00000000-0000-0000-0000-000000000000'), $4, r.language, $5, $6, $6, $7, true
            from unnest($8::uuid[], $9::text[], $10::uuid[], $11::text[]) as r(id, email, user_id, language)",
         mail.kind,
         NoticeType::of_kind(mail.kind).as_str(),
@@ -153,6 +154,41 @@ pub async fn enqueue_many(
     .execute(conn)
     .await?;
     Ok(done.rows_affected())
+}
+
+/// A mail of one kind to the buyer of each of these bookings, in the buyer's language; what it says of the booking is
+/// read when it is sent. `mails` are (mail, booking). Bookings without an address are passed over. Under the
+/// organizer's context.
+pub async fn enqueue_bookings(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    kind: &str,
+    mails: &[(Uuid, Uuid)],
+    facts: &Value,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    if mails.is_empty() {
+        return Ok(());
+    }
+    let (ids, bookings): (Vec<Uuid>, Vec<Uuid>) = mails.iter().copied().unzip();
+    sqlx::query!(
+        "insert into outbox (id, channel, kind, type, recipient, organizer_id, user_id, event_id, booking_id, language,
+                             facts, next_attempt_at, created_at, to_copy)
+         select m.id, 'email', $2, $3, b.email, $1, b.user_id, b.event_id, b.booking_id, b.language, $4, $5, $5, true
+           from unnest($6::uuid[], $7::uuid[]) as m(id, booking_id)
+           join bookings b on b.organizer_id = $1 and b.booking_id = m.booking_id
+          where b.email is not null",
+        organizer_id,
+        kind,
+        NoticeType::of_kind(kind).as_str(),
+        facts,
+        now,
+        &ids,
+        &bookings,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Takes up to `limit` messages of `channels` that are due, for `lease`. What another worker holds is passed over.
@@ -279,6 +315,62 @@ pub async fn remove_old(conn: &mut PgConnection, now: OffsetDateTime) -> Result<
     .execute(conn)
     .await?;
     Ok(done.rows_affected())
+}
+
+// Copies ------------------------------------------------------------------------------------------
+
+/// A notice whose copies are still to be made.
+#[derive(Debug, Clone)]
+pub struct ToCopy {
+    pub id: Uuid,
+    pub kind: String,
+    pub user_id: Option<Uuid>,
+    pub sealed_facts: Option<Vec<u8>>,
+}
+
+/// Up to `limit` of them, locked; those that another worker copies are passed over.
+pub async fn to_copy(conn: &mut PgConnection, limit: i64) -> Result<Vec<ToCopy>, sqlx::Error> {
+    sqlx::query_as!(
+        ToCopy,
+        "select id, kind, user_id, sealed_facts from outbox where to_copy
+          order by created_at limit $1 for update skip locked",
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A copy of a notice to another channel; once for each recipient there.
+pub async fn copy(
+    conn: &mut PgConnection,
+    (id, of): (Uuid, Uuid),
+    (channel, recipient): (Channel, &str),
+    sealed_facts: Option<&[u8]>,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into outbox (id, channel, kind, type, recipient, organizer_id, user_id, event_id, booking_id, language,
+                             facts, sealed_facts, next_attempt_at, created_at, expires_at, copy_of)
+         select $1, $3, kind, type, $4, organizer_id, user_id, event_id, booking_id, language, facts, $5, $6, created_at,
+                expires_at, id
+           from outbox where id = $2
+         on conflict do nothing",
+        id,
+        of,
+        channel.as_str(),
+        recipient,
+        sealed_facts,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The copies of these are made.
+pub async fn copied(conn: &mut PgConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    sqlx::query!("update outbox set to_copy = false where id = any($1)", ids).execute(conn).await?;
+    Ok(())
 }
 
 // Reading -----------------------------------------------------------------------------------------

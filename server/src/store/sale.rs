@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::promo;
+use crate::domain::language::Language;
 
 /// A booking to be.
 #[derive(Debug, Clone, Serialize)]
@@ -18,6 +19,8 @@ pub struct NewHold {
     /// Hex of SHA-256 of the guest's secret.
     pub secret_hash: Option<String>,
     pub email: Option<String>,
+    /// In which its buyer is written to.
+    pub language: Language,
     pub price_minor: i64,
     pub fee_minor: i64,
     pub tax_minor: i64,
@@ -96,7 +99,7 @@ pub async fn hold(
         r#"
         with wanted as (
           select * from jsonb_to_recordset($5) as w(
-            booking_id uuid, user_id uuid, secret_hash text, email text, price_minor bigint, fee_minor bigint,
+            booking_id uuid, user_id uuid, secret_hash text, email text, language text, price_minor bigint, fee_minor bigint,
             tax_minor bigint, held_until timestamptz, payment_id uuid, provider text, account_id uuid, token text,
             payment_until timestamptz, next_attempt_at timestamptz)
         ), lines as (
@@ -126,10 +129,10 @@ pub async fn hold(
         ), booked as (
           insert into bookings (organizer_id, booking_id, event_id, user_id, booking_secret_hash, email, status,
                                 currency, price_minor, fee_minor, tax_minor, total_minor, held_until,
-                                payment_until, created_at)
+                                payment_until, created_at, language)
           select $1, w.booking_id, $2, w.user_id, decode(w.secret_hash, 'hex'), w.email, 'held',
                  e.currency, w.price_minor, w.fee_minor, w.tax_minor,
-                 w.price_minor + w.fee_minor + w.tax_minor, w.held_until, w.payment_until, $4
+                 w.price_minor + w.fee_minor + w.tax_minor, w.held_until, w.payment_until, $4, w.language
             from wanted w, verdict, events e
            where verdict.current and verdict.fits and e.organizer_id = $1 and e.event_id = $2
           returning booking_id

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::sessions::Session;
 use crate::domain::access::Aal;
 use crate::domain::account::{PlatformRole, SessionMethod};
+use crate::domain::language::Language;
 use crate::domain::one_time::Purpose;
 
 /// An account as stored.
@@ -43,6 +44,8 @@ pub struct NewUser<'a> {
     pub confirmed: bool,
     pub role: PlatformRole,
     pub user_metadata: &'a Value,
+    /// In which it is written to.
+    pub language: Language,
 }
 
 /// What an account changes of itself; `None` leaves it.
@@ -94,8 +97,9 @@ pub async fn insert(
     let row = sqlx::query_as!(
         Row,
         r#"
-        insert into users (id, email, password_hash, email_confirmed_at, role, user_metadata, created_at, updated_at)
-        values ($1, $2::text::citext, $3, $4, $5, $6, $7, $7)
+        insert into users (id, email, password_hash, email_confirmed_at, role, user_metadata, created_at, updated_at,
+                           language)
+        values ($1, $2::text::citext, $3, $4, $5, $6, $7, $7, $8)
         on conflict (email) do nothing
         returning id, email::text as "email!", password_hash, email_confirmed_at, role, user_metadata,
                   created_at, updated_at, last_sign_in_at
@@ -107,6 +111,7 @@ pub async fn insert(
         user.role.as_str(),
         user.user_metadata,
         now,
+        user.language.as_str(),
     )
     .fetch_optional(conn)
     .await?;
@@ -348,6 +353,39 @@ pub async fn make_admin(
     .fetch_optional(conn)
     .await?;
     Ok(row.map(User::from))
+}
+
+/// In which language the account of an address is written to; under no context or the account's own.
+pub async fn language_of(conn: &mut PgConnection, email: &str) -> Result<Option<Language>, sqlx::Error> {
+    let tag = sqlx::query_scalar!("select language from users where email = $1::text::citext", email)
+        .fetch_optional(conn)
+        .await?;
+    Ok(tag.and_then(|tag| Language::of_tag(&tag)))
+}
+
+/// In which language an account is written to.
+pub async fn language(conn: &mut PgConnection, id: Uuid) -> Result<Language, sqlx::Error> {
+    let tag =
+        sqlx::query_scalar!("select language from users where id = $1", id).fetch_optional(conn).await?;
+    Ok(tag.and_then(|tag| Language::of_tag(&tag)).unwrap_or_default())
+}
+
+/// Changes it.
+pub async fn set_language(
+    conn: &mut PgConnection,
+    id: Uuid,
+    language: Language,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update users set language = $2, updated_at = $3 where id = $1 and language <> $2",
+        id,
+        language.as_str(),
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Addresses of accounts; under no context.

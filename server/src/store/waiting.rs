@@ -20,6 +20,8 @@ pub struct Entry {
     pub user_id: Option<Uuid>,
     pub booking_secret_hash: Option<Vec<u8>>,
     pub email: String,
+    /// In which they are written to.
+    pub language: String,
     pub person: Vec<u8>,
     /// `waiting`, `offered`, `taken`, `lapsed`, `left` or `closed`.
     pub status: String,
@@ -69,8 +71,8 @@ pub async fn set_queued(
 pub async fn join(conn: &mut PgConnection, organizer_id: Uuid, of: &Entry) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
         "insert into waiting_list (organizer_id, entry_id, event_id, line_no, ticket_type_id, quota_id, quantity,
-                                   user_id, booking_secret_hash, email, person, created_at)
-         select $1, $2, $3, coalesce(max(w.line_no), 0) + 1, $4, $5, $6, $7, $8, $9, $10, $11
+                                   user_id, booking_secret_hash, email, person, created_at, language)
+         select $1, $2, $3, coalesce(max(w.line_no), 0) + 1, $4, $5, $6, $7, $8, $9, $10, $11, $12
            from waiting_list w where w.organizer_id = $1 and w.event_id = $3
          returning line_no",
         organizer_id,
@@ -84,6 +86,7 @@ pub async fn join(conn: &mut PgConnection, organizer_id: Uuid, of: &Entry) -> Re
         of.email,
         of.person,
         of.created_at,
+        of.language,
     )
     .fetch_one(conn)
     .await
@@ -97,7 +100,7 @@ pub async fn find(
 ) -> Result<Option<Entry>, sqlx::Error> {
     sqlx::query_as!(
         Entry,
-        "select entry_id, event_id, line_no, ticket_type_id, quota_id, quantity, user_id, booking_secret_hash, email, person,
+        "select entry_id, event_id, line_no, ticket_type_id, quota_id, quantity, user_id, booking_secret_hash, email, language, person,
                 status, created_at, offered_at, offer_until, ended_at
            from waiting_list where organizer_id = $1 and entry_id = $2",
         organizer_id,
@@ -130,7 +133,7 @@ pub async fn list(
 ) -> Result<Vec<Entry>, sqlx::Error> {
     sqlx::query_as!(
         Entry,
-        "select entry_id, event_id, line_no, ticket_type_id, quota_id, quantity, user_id, booking_secret_hash, email, person,
+        "select entry_id, event_id, line_no, ticket_type_id, quota_id, quantity, user_id, booking_secret_hash, email, language, person,
                 status, created_at, offered_at, offer_until, ended_at
            from waiting_list
           where organizer_id = $1 and event_id = $2 and line_no > $3
@@ -209,7 +212,7 @@ pub async fn head(
 ) -> Result<Option<Entry>, sqlx::Error> {
     sqlx::query_as!(
         Entry,
-        "select entry_id, event_id, line_no, ticket_type_id, quota_id, quantity, user_id, booking_secret_hash, email, person,
+        "select entry_id, event_id, line_no, ticket_type_id, quota_id, quantity, user_id, booking_secret_hash, email, language, person,
                 status, created_at, offered_at, offer_until, ended_at
            from waiting_list
           where organizer_id = $1 and quota_id = $2 and status = 'waiting'

@@ -1,6 +1,8 @@
 //! Notices over every channel: who is told what, in which language, and what becomes of it.
 
+mod occasions;
 mod outbox;
+mod push;
 
 use anyhow::{Context as _, Result};
 use hvflvspot::clock::TestClock;
@@ -82,6 +84,12 @@ impl Stage {
     /// What is due goes out; an error if any of it failed.
     pub async fn deliver(&self) -> Result<()> {
         jobs::outbox::run(&self.server.app).await
+    }
+
+    /// The jobs look for what is due, and it goes out.
+    pub async fn look_and_deliver(&self) -> Result<()> {
+        jobs::notices::run(&self.server.app).await?;
+        self.deliver().await
     }
 
     /// Mails to an address, newest first.

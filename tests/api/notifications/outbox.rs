@@ -227,3 +227,36 @@ async fn an_organizer_writes_to_every_holder_once_and_not_without_end() -> Resul
     stage.server.post_as(&text(&again, "access_token"), "/notifications/send", &body).await?.expect(202)?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_worker_that_dies_at_any_point_loses_no_message_and_sends_none_a_third_time() -> Result<()> {
+    let stage = Stage::open(|_| ()).await?;
+    for polls in 1..40_u32 {
+        let to = format!("guest{polls}@example.org");
+        let mut ids = Vec::new();
+        for _ in 0..3 {
+            ids.push(enqueue(&stage, "auth.new_login", &to).await?);
+        }
+        {
+            // Dropped in the middle, with everything that it had begun.
+            let mut working = std::pin::pin!(stage.deliver());
+            let mut left = polls;
+            std::future::poll_fn(|context| {
+                left -= 1;
+                let done = working.as_mut().poll(context).is_ready();
+                if done || left == 0 { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+            })
+            .await;
+        }
+        // The lease of the dead worker ends.
+        stage.clock.advance(std::time::Duration::from_secs(301));
+        stage.deliver().await?;
+        let mails = stage.mails(&to).await?;
+        for id in ids {
+            let times = mails.iter().filter(|mail| mail["id"] == json!(id)).count();
+            assert!((1..=2).contains(&times), "killed after {polls} polls: {id} came {times} times");
+            assert_eq!(state(&stage, id).await?.0, "sent");
+        }
+    }
+    Ok(())
+}

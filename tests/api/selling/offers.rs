@@ -239,6 +239,8 @@ pub fn order_of(
         buyer: Buyer::Guest(app.rng.bytes()),
         wishes: vec![Wish { ticket_type_id: TicketTypeId(stage.ticket_type_id.parse()?), quantity }],
         email: Some(email.to_owned()),
+        language: hvflvspot::domain::language::Language::En,
+        mail: true,
         person: email.to_owned(),
         promo_code: code.map(str::to_owned),
         place: None,

@@ -92,6 +92,7 @@ async fn several_servers_on_one_database_never_sell_one_too_many() -> Result<()>
                 user_id: None,
                 secret_hash: Some("00".repeat(32)),
                 email: None,
+                language: hvflvspot::domain::language::Language::En,
                 price_minor: 0,
                 fee_minor: 0,
                 tax_minor: 0,

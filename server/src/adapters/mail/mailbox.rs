@@ -56,6 +56,8 @@ mod tests {
                 text: String::new(),
                 html: String::new(),
                 language: "en".into(),
+                link: None,
+                attachments: Vec::new(),
                 created_at: OffsetDateTime::UNIX_EPOCH,
             };
             mailbox.send(&mail).await.unwrap();

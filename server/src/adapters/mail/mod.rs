@@ -34,12 +34,25 @@ pub struct Mail {
     pub id: Uuid,
     pub channel: Channel,
     pub kind: String,
+    /// An address; of a push its subscription as JSON.
     pub to: String,
+    /// Where its button leads.
+    pub link: Option<String>,
     pub subject: String,
     pub text: String,
     pub html: String,
     pub language: String,
+    pub attachments: Vec<Attachment>,
     pub created_at: OffsetDateTime,
+}
+
+/// A file that goes with a mail.
+#[derive(Debug, Clone)]
+pub struct Attachment {
+    /// Plain ASCII.
+    pub name: String,
+    pub content_type: &'static str,
+    pub bytes: Arc<[u8]>,
 }
 
 /// Why a mail did not go.
@@ -51,6 +64,9 @@ pub enum SendError {
     /// Later it may work.
     #[error("not delivered: {0}")]
     Failed(String),
+    /// There is nobody any more.
+    #[error("gone: {0}")]
+    Gone(String),
 }
 
 /// How mail leaves here.
@@ -106,14 +122,16 @@ pub struct Ways {
 
 impl Ways {
     /// As configured; with `--dev` what has no provider goes into the development mailbox.
-    pub fn new(config: &Config, email: Outgoing, rng: &SharedRng) -> Self {
+    pub fn new(config: &Config, email: Outgoing, push: Arc<dyn Mailer>, rng: &SharedRng) -> Self {
         let simulated = |channel| -> Option<Arc<dyn Mailer>> {
             let wanted = config.simulated.channels.contains(&channel);
             let mailbox = email.mailbox().cloned();
             (wanted || mailbox.is_some())
                 .then(|| Arc::new(Simulated::new(&config.simulated, mailbox, rng)) as Arc<dyn Mailer>)
         };
-        Self { push: simulated(Channel::Push), sms: simulated(Channel::Sms), email }
+        let to_push = config.simulated.channels.contains(&Channel::Push);
+        let push = if to_push { simulated(Channel::Push) } else { Some(push) };
+        Self { push, sms: simulated(Channel::Sms), email }
     }
 
     /// What takes the channel's messages, if anything does.

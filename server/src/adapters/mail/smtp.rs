@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use lettre::message::{Mailbox, MultiPart, SinglePart, header};
+use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart, header};
 use lettre::transport::smtp::PoolConfig;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use reqwest::Url;
@@ -48,6 +48,13 @@ impl Smtp {
         let alternatives = MultiPart::alternative()
             .singlepart(part(header::ContentType::TEXT_PLAIN, &mail.text))
             .singlepart(part(header::ContentType::TEXT_HTML, &mail.html));
+        // Text or HTML, as the reader likes, and the files beside them.
+        let mut body = MultiPart::mixed().multipart(alternatives);
+        for attachment in &mail.attachments {
+            let kind = header::ContentType::parse(attachment.content_type).map_err(|e| refused(&e))?;
+            let file = Attachment::new(attachment.name.clone()).body(attachment.bytes.to_vec(), kind);
+            body = body.singlepart(file);
+        }
         Message::builder()
             .message_id(Some(format!("<{}@{}>", mail.id, self.domain)))
             .date(mail.created_at.into())
@@ -62,7 +69,7 @@ impl Smtp {
                 header::HeaderName::new_from_ascii_str("Content-Language"),
                 mail.language.clone(),
             ))
-            .multipart(alternatives)
+            .multipart(body)
             .map_err(|e| refused(&e))
     }
 }
@@ -116,6 +123,11 @@ pub fn check(text: &str) -> Result<(), String> {
     address(text).map(drop).map_err(|e| e.to_string())
 }
 
+/// The bare address of a sender.
+pub fn address_of(from: &str) -> String {
+    from.parse::<Mailbox>().map_or_else(|_| from.to_owned(), |mailbox| mailbox.email.to_string())
+}
+
 /// Whether `text` is an address to send from.
 pub fn check_from(text: &str) -> Result<(), String> {
     text.parse::<Mailbox>()
@@ -155,6 +167,12 @@ mod tests {
             text: "Hello".into(),
             html: "<p>Hello</p>".into(),
             language: "en".into(),
+            link: None,
+            attachments: vec![super::super::Attachment {
+                name: "event.ics".into(),
+                content_type: "text/calendar; charset=utf-8",
+                bytes: b"BEGIN:VCALENDAR".as_slice().into(),
+            }],
             created_at: time::OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap(),
         };
         let text = String::from_utf8(smtp.message(&mail).unwrap().formatted()).unwrap();
@@ -165,6 +183,7 @@ mod tests {
             "{text}"
         );
         assert!(!text.lines().any(|line| line.starts_with("Bcc:")), "{text}");
+        assert!(text.contains("multipart/alternative") && text.contains("filename=\"event.ics\""), "{text}");
         let bad = Mail { to: "ada@example.org\r\nBcc: eve@example.org".into(), ..mail };
         assert!(matches!(smtp.message(&bad), Err(SendError::Refused(_))));
     }

@@ -14,6 +14,7 @@ use crate::app::AppState;
 use crate::domain::catalog::{NotOnSale, Wish};
 use crate::domain::text::is_email;
 use crate::http::auth::{Caller, not_signed_in};
+use crate::http::edge;
 use crate::http::error::{ApiError, FieldError, Problem};
 use crate::http::extract::{ApiJson, ApiPath};
 use crate::selling::booking_secret;
@@ -94,7 +95,7 @@ pub(super) async fn join(
         }
     };
     let wish = Wish { ticket_type_id: TicketTypeId(request.ticket_type_id), quantity: request.quantity };
-    let joining = Joining { entry_id, event_id, wish, buyer, email };
+    let joining = Joining { entry_id, event_id, wish, buyer, email, language: edge::language() };
     let (entry, place) = wait(&app, joining).await.map_err(refuse)?;
     let mut json = waiting_json(entry, Some(place));
     json.booking_secret = secret;

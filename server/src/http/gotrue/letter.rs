@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use super::super::edge::Client;
 use super::super::error::ApiError;
-use super::super::notice::LANGUAGE;
 use super::bad_request;
 use crate::app::App;
 use crate::auth::limit::{Daily, Limit, Refused, Whom};
@@ -18,6 +17,7 @@ use crate::jobs::outbox::seal;
 use crate::store::Tx;
 use crate::store::one_time::{self, NewToken};
 use crate::store::outbox::{self, NewMail};
+use crate::store::users;
 
 /// How a sign-in that begins with a mail goes on.
 #[derive(Debug, Default)]
@@ -152,12 +152,13 @@ pub(super) async fn send_token(
         "code": with_code.then_some(secret.code.as_str()),
     });
     let mail = app.rng.uuid(&*app.clock);
+    let language = users::language(conn, user_id).await?;
     let letter = NewMail {
         id: mail,
         kind,
         recipient: to,
         organizer_id: None,
-        language: LANGUAGE,
+        language: language.as_str(),
         facts: &json!({ "minutes": minutes }),
         sealed_facts: Some(&seal(app, mail, &facts)),
         expires_at: Some(expires_at),

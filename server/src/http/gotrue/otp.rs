@@ -127,6 +127,7 @@ impl Request {
                     confirmed: false,
                     role: PlatformRole::User,
                     user_metadata: metadata,
+                    language: edge::language(),
                 };
                 (users::insert(&mut tx, &new, now).await?, Purpose::MagicLink)
             }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::super::edge::Client;
+use super::super::edge::{self, Client};
 use super::super::error::ApiError;
 use super::super::extract::{ApiJson, ApiQuery};
 use super::letter::{self, Flow, send_token};
@@ -79,6 +79,7 @@ pub(super) async fn signup(
         confirmed,
         role: PlatformRole::User,
         user_metadata: &metadata,
+        language: edge::language(),
     };
     let mut tx = app.db.platform().await?;
     let user = users::insert(&mut tx, &new, now).await.map_err(metadata_or_database)?;

@@ -4,6 +4,7 @@
 mod dead;
 mod mine;
 mod preferences;
+mod push;
 mod send;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -15,6 +16,9 @@ pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(mine::list))
         .routes(routes!(preferences::show, preferences::put))
+        .routes(routes!(push::key))
+        .routes(routes!(push::list, push::add))
+        .routes(routes!(push::remove))
         .routes(routes!(send::send))
         .routes(routes!(dead::list))
         .routes(routes!(dead::replay))

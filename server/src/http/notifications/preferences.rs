@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::AppState;
+use crate::domain::language::Language;
 use crate::domain::notification::{Channel, NoticeType, Preferences};
 use crate::http::auth::Caller;
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::ApiJson;
 use crate::http::fields::Wrong;
 use crate::store::preferences as rows;
+use crate::store::users;
 
 /// Whether notices of a type go over a channel.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,6 +28,8 @@ pub(super) struct PreferenceJson {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PreferencesJson {
+    /// In which I am written to; at first as my browser asked for when I signed up.
+    language: Language,
     /// Every type on every channel.
     preferences: Vec<PreferenceJson>,
 }
@@ -45,11 +49,13 @@ pub(super) struct Choice {
 #[schema(example = json!({ "preferences": [{ "type": "reminders", "channel": "email", "enabled": false }] }))]
 pub(super) struct Choices {
     /// What is not named stays as it is.
+    language: Option<Language>,
+    #[serde(default)]
     #[schema(max_items = 21)]
     preferences: Vec<Choice>,
 }
 
-fn json(preferences: &Preferences) -> PreferencesJson {
+fn json(language: Language, preferences: &Preferences) -> PreferencesJson {
     let one = |notice_type: NoticeType, channel: Channel| PreferenceJson {
         notice_type,
         channel,
@@ -57,7 +63,7 @@ fn json(preferences: &Preferences) -> PreferencesJson {
         fixed: !notice_type.may_choose(channel),
     };
     let of = |t| Channel::ALL.into_iter().map(move |channel| one(t, channel));
-    PreferencesJson { preferences: NoticeType::ALL.into_iter().flat_map(of).collect() }
+    PreferencesJson { language, preferences: NoticeType::ALL.into_iter().flat_map(of).collect() }
 }
 
 /// What I hear of, and how.
@@ -73,8 +79,9 @@ pub(super) async fn show(
     let user_id = caller.require_user()?.user_id;
     let mut tx = app.db.user(user_id).await?;
     let preferences = rows::of_user(&mut tx, user_id).await?;
+    let language = users::language(&mut tx, user_id).await?;
     tx.commit().await?;
-    Ok(Json(json(&preferences)))
+    Ok(Json(json(language, &preferences)))
 }
 
 /// Chooses what I hear of. It counts at once, for what is already on its way too.
@@ -109,7 +116,11 @@ pub(super) async fn put(
     let choices: Vec<_> = body.preferences.iter().map(|c| (c.notice_type, c.channel, c.enabled)).collect();
     let mut tx = app.db.user(user_id).await?;
     rows::choose(&mut tx, user_id, &choices, app.clock.now()).await?;
+    if let Some(language) = body.language {
+        users::set_language(&mut tx, user_id, language, app.clock.now()).await?;
+    }
     let preferences = rows::of_user(&mut tx, user_id).await?;
+    let language = users::language(&mut tx, user_id).await?;
     tx.commit().await?;
-    Ok(Json(json(&preferences)))
+    Ok(Json(json(language, &preferences)))
 }

@@ -16,6 +16,7 @@ use crate::domain::catalog::{NotGivable, Wish};
 use crate::domain::text::is_email;
 use crate::http::auth::{Acting as _, Caller, Staff, Worker};
 use crate::http::booking_view::{BookingJson, actor, booking_json};
+use crate::http::edge;
 use crate::http::error::{ApiError, Problem};
 use crate::http::events::{WaitingJson, waiting_json};
 use crate::http::extract::{ApiBytes, ApiPath, ApiQuery, parse_json, require_json};
@@ -105,7 +106,8 @@ pub(super) async fn give(
         let (_, secret_hash) = booking_secret(&app, organizer_id, booking_id);
         let wish = Wish { ticket_type_id: TicketTypeId(request.ticket_type_id), quantity: request.quantity };
         let email = request.email;
-        let gift = Gift { booking_id, event_id, wish, email, note, given_by, secret_hash, actor };
+        let language = edge::language();
+        let gift = Gift { booking_id, event_id, wish, email, language, note, given_by, secret_hash, actor };
         give_away(&app, gift).await.map_err(refuse)?;
         let mut tx = app.db.tenant(organizer_id).await?;
         let made = booking::find(&mut tx, organizer_id, booking_id).await?;

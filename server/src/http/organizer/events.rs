@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::door::{GateJson, ListJson, Numbers, StewardJson, gate_json, steward_json};
 use super::ticket_types::{QuotaJson, TicketTypeJson, json as type_json, quota_json};
 use super::{finish, look, open, still_on};
-use crate::app::AppState;
+use crate::app::{App, AppState};
 use crate::domain::catalog::{EventStatus, type_window};
 use crate::domain::pricing::FeeBearer;
 use crate::domain::text::{MAX_SLUG, looks_like_time_zone, slug_of};
@@ -25,7 +25,8 @@ use crate::selling::keys;
 use crate::store::directory::{self, Place};
 use crate::store::door::{self, CheckinList};
 use crate::store::event::{self, Event};
-use crate::store::{Tx, change, is_unique_violation, organizer, ticket_type};
+use crate::store::outbox::{self, NewMail};
+use crate::store::{Tx, change, is_unique_violation, message, organizer, ticket_type};
 
 const LIST: &str = "organizer_events";
 
@@ -248,6 +249,7 @@ pub(super) async fn update(
 ) -> Result<Json<EventJson>, ApiError> {
     let (mut tx, mut event) = open(&app, &member, event_id).await?;
     still_on(&event)?;
+    let before = event.clone();
     let mut wrong = Wrong::default();
     for (field, value, now) in
         [("currency", &fields.currency, &event.currency), ("slug", &fields.slug, &event.slug)]
@@ -270,8 +272,38 @@ pub(super) async fn update(
     check_category(&mut tx, &event).await?;
     event.updated_at = app.clock.now();
     event::update(&mut tx, &event).await?;
+    if is_elsewhere(&before, &event) && event.status == "published" {
+        tell_holders(&app, &mut tx, &event).await?;
+    }
     finish(&app, tx, &member, event_id, "event.updated", ("event", event_id)).await?;
     Ok(Json(json(event)))
+}
+
+/// Whether those who come have to know: it takes place at another time or place.
+fn is_elsewhere(before: &Event, now: &Event) -> bool {
+    let of = |e: &Event| {
+        let place = (e.venue_name.clone(), e.venue_address.clone(), e.city.clone(), e.country.clone());
+        (e.starts_at, e.ends_at, e.admission_at, e.time_zone.clone(), place)
+    };
+    of(before) != of(now)
+}
+
+/// Writes to everybody who holds a ticket.
+async fn tell_holders(app: &App, tx: &mut Tx, event: &Event) -> Result<(), sqlx::Error> {
+    let to = message::holders(tx, event.organizer_id, event.event_id, &[]).await?;
+    let to: Vec<_> = to.into_iter().map(|r| (app.rng.uuid(&*app.clock), r)).collect();
+    let mail = NewMail {
+        id: Uuid::nil(),
+        kind: "event.changed",
+        recipient: "",
+        organizer_id: Some(event.organizer_id),
+        language: "en",
+        facts: &serde_json::json!({}),
+        sealed_facts: None,
+        expires_at: Some(event.ends_at.unwrap_or(event.starts_at)),
+    };
+    outbox::enqueue_many(tx, &mail, event.event_id, &to, app.clock.now()).await?;
+    Ok(())
 }
 
 /// Which of my events.

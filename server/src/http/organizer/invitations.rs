@@ -15,6 +15,7 @@ use crate::auth::limit::Daily;
 use crate::auth::named_secret::{INVITATION, NamedSecret};
 use crate::domain::account::Email;
 use crate::http::auth::{Caller, Member};
+use crate::http::edge;
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::http::page::{Page, PageQuery};
@@ -322,7 +323,7 @@ async fn mail(
         kind: "auth.invitation",
         recipient: &invitation.email,
         organizer_id: Some(organizer_id),
-        language: "en",
+        language: edge::language().as_str(),
         facts: &json!({ "organizer": organizer.map(|o| o.name), "role": invitation.role.as_str() }),
         sealed_facts: Some(&seal(app, id, &json!({ "link": link }))),
         expires_at: Some(invitation.expires_at),

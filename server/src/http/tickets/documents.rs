@@ -125,6 +125,21 @@ async fn words(app: &AppState, organizer_id: Uuid, types: &[Uuid]) -> Result<Vec
     Ok(words)
 }
 
+/// What goes with the mail of a booking: its tickets to print, if it has any that let in, and the event's entry for
+/// calendars. `words` are those of the tickets' types.
+pub(crate) async fn for_mail(
+    app: &AppState,
+    booking_id: Uuid,
+    tickets: &[Ticket],
+    words: &[TypeInWords],
+) -> Result<(Option<Vec<u8>>, Option<String>), ApiError> {
+    let calendar = words.first().map(|of| calendar::file(&entry(app, of, &format!("bookings/{booking_id}"))));
+    if tickets.is_empty() {
+        return Ok((None, calendar));
+    }
+    Ok((Some(printed(app, tickets).await?), calendar))
+}
+
 /// The PDF of valid tickets of one organizer; drawn beside the runtime's threads.
 async fn printed(app: &AppState, all: &[Ticket]) -> Result<Vec<u8>, ApiError> {
     let organizer_id = all.first().ok_or_else(|| ApiError::not_found("ticket"))?.organizer_id;
@@ -166,7 +181,7 @@ fn page(ticket: &Ticket, of: &TypeInWords, code: String) -> TicketPage {
 }
 
 /// Name, address and place, as far as they are known.
-fn venue(of: &TypeInWords) -> Vec<String> {
+pub(crate) fn venue(of: &TypeInWords) -> Vec<String> {
     let place = match &of.country {
         Some(country) if !of.city.is_empty() => format!("{}, {country}", of.city),
         _ => of.city.clone(),
@@ -174,11 +189,17 @@ fn venue(of: &TypeInWords) -> Vec<String> {
     [of.venue_name.clone(), of.venue_address.clone(), place].into_iter().filter(|l| !l.is_empty()).collect()
 }
 
+fn ics(app: &AppState, of: &TypeInWords, page: &str) -> Response {
+    let kind = (header::CONTENT_TYPE, "text/calendar; charset=utf-8");
+    let name = (header::CONTENT_DISPOSITION, "attachment; filename=\"event.ics\"");
+    ([kind, name, PRIVATE], calendar::file(&entry(app, of, page))).into_response()
+}
+
 /// `page` below `/web/` shows what it is for; without the secret, which calendars are too open for, only where it was
 /// opened before or somebody is signed in.
-fn ics(app: &AppState, of: &TypeInWords, page: &str) -> Response {
+fn entry(app: &AppState, of: &TypeInWords, page: &str) -> Entry {
     let link = format!("{}/web/{page}", app.config.link_origin());
-    let entry = Entry {
+    Entry {
         event_id: of.event_id,
         title: of.event_title.clone(),
         description: format!("{}. Your tickets: {link}", of.organizer_name),
@@ -190,10 +211,7 @@ fn ics(app: &AppState, of: &TypeInWords, page: &str) -> Response {
         changed_at: of.event_updated_at,
         created_at: of.event_created_at,
         canceled: of.event_status == "canceled",
-    };
-    let kind = (header::CONTENT_TYPE, "text/calendar; charset=utf-8");
-    let name = (header::CONTENT_DISPOSITION, "attachment; filename=\"event.ics\"");
-    ([kind, name, PRIVATE], calendar::file(&entry)).into_response()
+    }
 }
 
 fn pdf(bytes: Vec<u8>, name: &str) -> Response {

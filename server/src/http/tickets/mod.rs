@@ -1,7 +1,7 @@
 //! Buying tickets, and having them.
 
 mod attendee;
-mod documents;
+pub(crate) mod documents;
 mod hand_on;
 mod purchase;
 mod qr;

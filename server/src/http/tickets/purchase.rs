@@ -20,6 +20,7 @@ use crate::domain::text::is_email;
 use crate::domain::ticket::code_text;
 use crate::http::auth::Caller;
 use crate::http::booking_view::{BookingJson, ItemJson, TicketJson, actor, booking_secret, buyers_json};
+use crate::http::edge;
 use crate::http::error::{ApiError, FieldError, Problem};
 use crate::http::extract::{ApiBytes, parse_json, require_json};
 use crate::http::fields::money;
@@ -245,6 +246,8 @@ async fn run(
         buyer,
         wishes: request.items.iter().map(ItemWish::wish).collect(),
         email: email.clone(),
+        language: edge::language(),
+        mail: true,
         person,
         promo_code: request.promo_code.clone(),
         place,
@@ -311,6 +314,7 @@ async fn resume(
                 paid: None,
                 lots: pay::lots(&lines),
                 actor: actor(caller),
+                mail: true,
             };
             crate::selling::issue::issue(app, free).await?;
             None
