@@ -94,7 +94,12 @@ fn is_over(kind: &str, booking: &Booking, of: &TypeInWords, tickets: &[Ticket], 
     }
 }
 
-async fn files(app: &AppState, tickets: &[Ticket], words: &[TypeInWords]) -> anyhow::Result<Vec<Attachment>> {
+async fn files(
+    app: &AppState,
+    booking_id: Uuid,
+    tickets: &[Ticket],
+    words: &[TypeInWords],
+) -> anyhow::Result<Vec<Attachment>> {
     let (pdf, calendar) = for_mail(app, booking_id, tickets, words)
         .await
         .map_err(|e| anyhow::anyhow!("the tickets cannot be drawn: {e:?}"))?;
