@@ -15,6 +15,8 @@ const ORIGIN: &str = "https://tickets.example";
 
 /// The links of all mails, with their kinds.
 async fn links(stage: &Stage) -> Result<Vec<(String, String)>> {
+    // Mails that somebody asked for are written after the answer.
+    stage.server.app.background.wait().await;
     let mut owner = stage.owner_connection().await?;
     let rows = sqlx::query("select id, kind, facts, sealed_facts from outbox order by created_at, id")
         .fetch_all(&mut owner);
