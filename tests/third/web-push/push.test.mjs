@@ -10,7 +10,8 @@ const call = async (method, url, body, headers = {}) => {
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   const text = await reply.text();
-  return { status: reply.status, body: text ? JSON.parse(text) : null };
+  const json = reply.headers.get('content-type')?.includes('json');
+  return { status: reply.status, body: json && text ? JSON.parse(text) : text };
 };
 const must = async (status, ...asked) => {
   const reply = await call(...asked);
