@@ -10,9 +10,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::adapters::mail::{Outgoing, Ways, smtp};
+use crate::adapters::mail::{Mailer, Outgoing, Ways, smtp};
 use crate::adapters::outside::Outside;
 use crate::adapters::push::{Vapid, WebPush};
+use crate::adapters::sms::Twilio;
 use crate::auth::supabase::Supabase;
 use crate::auth::{AccessTokens, Passwords};
 use crate::clock::{SharedClock, SharedRng};
@@ -103,6 +104,7 @@ impl AppState {
         let vapid = Vapid::load(&db, &master_key, &clock, &rng, contact).await?;
         let vapid_key = vapid.public_key().to_owned();
         let push = Arc::new(WebPush::new(outside.clone(), vapid, Arc::clone(&clock), rng.clone()));
+        let sms = Twilio::new(&config.sms)?.map(|twilio| Arc::new(twilio) as Arc<dyn Mailer>);
         let in_flight = Arc::new(Semaphore::new(config.http.max_in_flight));
         Ok(Self(Arc::new(App {
             news: News::default(),
@@ -118,7 +120,7 @@ impl AppState {
             background,
             stopping: CancellationToken::new(),
             selling: Selling::new(&config, &master_key)?,
-            ways: Ways::new(&config, mail.clone(), push, &rng),
+            ways: Ways::new(&config, mail.clone(), push, sms, &rng),
             outside,
             vapid_key,
             mail,

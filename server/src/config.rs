@@ -11,7 +11,9 @@ use reqwest::Url;
 use zeroize::Zeroizing;
 
 use crate::adapters::mail::smtp;
+use crate::adapters::sms;
 use crate::domain::notification::Channel;
+use crate::domain::phone;
 
 /// All settings, checked.
 #[derive(Debug, Clone)]
@@ -41,6 +43,7 @@ pub struct Config {
     pub auth: AuthConfig,
     pub supabase: SupabaseConfig,
     pub mail: MailConfig,
+    pub sms: SmsConfig,
     pub simulated: SimulatedConfig,
     pub messages_per_day: u32,
     /// Origins that may be called although they are not public.
@@ -111,6 +114,20 @@ pub struct MailConfig {
     pub smtp_url: Option<Secret>,
     /// The address that mails come from.
     pub from: String,
+}
+
+/// An account at a provider of text messages that speaks Twilio's interface.
+#[derive(Debug, Clone, Default)]
+pub struct SmsConfig {
+    pub account_sid: Option<String>,
+    pub auth_token: Option<Secret>,
+    /// A number, a sender's name, or a messaging service.
+    pub from: Option<String>,
+    /// Without a slash at the end.
+    pub api_base: String,
+    /// How numbers begin that messages go to; empty: all.
+    pub prefixes: Vec<String>,
+    pub codes_per_day: u32,
 }
 
 /// Providers of messages that are none.
@@ -323,6 +340,29 @@ static SETTINGS: &[Setting] = settings! {
         };
     "mail.from" = "HVFLVSPOT <noreply@localhost>", "the address that mails come from"
         => |c, v| { c.mail.from = v.to_owned(); smtp::check_from(v) };
+    "sms.account_sid" = "", "text messages: the account at Twilio, or at a provider with the same interface"
+        => |c, v| {
+            c.sms.account_sid = optional(v);
+            let plain = v.len() <= 64 && v.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            if plain { Ok(()) } else { Err("must be letters and digits, as AC0123…".to_owned()) }
+        };
+    "sms.auth_token" = "" secret true, "text messages: the account's token"
+        => |c, v| { c.sms.auth_token = optional(v).map(Secret::new); Ok(()) };
+    "sms.from" = "", "text messages: the number, the name or the messaging service (MG…) that they come from"
+        => |c, v| { c.sms.from = optional(v); sms::check_from(v) };
+    "sms.api_base" = "https://api.twilio.com", "text messages: the provider's address, before /2010-04-01/Accounts/…"
+        => |c, v| {
+            v.trim_end_matches('/').clone_into(&mut c.sms.api_base);
+            if v.is_empty() { Err("must not be empty".to_owned()) } else { web_address(v) }
+        };
+    "sms.prefixes" = "", "text messages go to numbers that begin so alone, with commas, as +43,+49; without, to all"
+        => |c, v| {
+            c.sms.prefixes = list(v).map(str::to_owned).collect();
+            let good = c.sms.prefixes.iter().all(|prefix| phone::is_prefix(prefix));
+            if good { Ok(()) } else { Err("must be beginnings of international numbers, as +43,+49".to_owned()) }
+        };
+    "sms.codes_per_day" = "5", "codes that are sent to a number, and for an account, within 24 hours; thirty times with dev"
+        => |c, v| { put(&mut c.sms.codes_per_day, v, "a number")?; within(c.sms.codes_per_day, 1, 1_000) };
     "notifications.messages_per_day" = "20", "messages that an organizer may write to the holders of its tickets within 24 hours"
         => |c, v| { put(&mut c.messages_per_day, v, "a number")?; within(c.messages_per_day, 1, 10_000) };
     "outside.exceptions" = "", "origins that others may have us call although they are not https or not public, with commas, as a push service of your own"
@@ -498,6 +538,10 @@ pub fn load(
                 .to_owned(),
         );
     }
+    let sms = [config.sms.account_sid.is_some(), config.sms.auth_token.is_some(), config.sms.from.is_some()];
+    if sms.contains(&true) && sms.contains(&false) {
+        problems.push("sms.account_sid, sms.auth_token, sms.from: one needs the others".to_owned());
+    }
     if config.tls_cert.is_some() != config.tls_key.is_some() {
         problems.push("tls_cert, tls_key: one needs the other".to_owned());
     }
@@ -566,6 +610,7 @@ impl Config {
                 emails_confirmed: false,
             },
             mail: MailConfig { smtp_url: None, from: String::new() },
+            sms: SmsConfig::default(),
             simulated: SimulatedConfig::default(),
             messages_per_day: 0,
             outside_exceptions: Vec::new(),

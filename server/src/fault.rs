@@ -1,10 +1,23 @@
-//! Fault points: places between two steps of a sale where a test has the process die, as by a power cut. They exist in
-//! builds with debug assertions alone; a release knows nothing of them.
+//! Fault points: places between two steps of a sale, or of a message's way out, where a test has the process die by
+//! SIGKILL, as by a power cut. They exist in builds with debug assertions alone; a release knows nothing of them.
 //!
 //! `HVFLVSPOT_FAULT=pay.answered` ends the process when it first comes by there, `HVFLVSPOT_FAULT=pay.answered:2`
 //! the second time.
 
-/// Every place, in the order of the steps.
+/// Every place on a message's way out, in the order of the steps.
+pub const OUTBOX_POINTS: &[&str] = &[
+    "outbox.noticed",
+    "outbox.copied",
+    "outbox.copies_committed",
+    "outbox.leased",
+    "outbox.lease_committed",
+    "outbox.written",
+    "outbox.answered",
+    "outbox.ended",
+    "outbox.end_committed",
+];
+
+/// Every place of a sale, in the order of the steps.
 pub const POINTS: &[&str] = &[
     "hold.written",
     "hold.committed",
@@ -59,10 +72,12 @@ mod armed {
     /// Counts, and dies the wanted time.
     pub fn reach(name: &str) {
         static SEEN: AtomicU32 = AtomicU32::new(0);
-        debug_assert!(super::POINTS.contains(&name), "the list does not know {name}");
+        let known = super::POINTS.contains(&name) || super::OUTBOX_POINTS.contains(&name);
+        debug_assert!(known, "the list does not know {name}");
         let Some((wanted, times)) = &*WANTED else { return };
         if wanted == name && SEEN.fetch_add(1, Ordering::SeqCst) + 1 == *times {
             eprintln!("fault: dying at {name}");
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
             std::process::abort();
         }
     }

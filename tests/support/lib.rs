@@ -5,6 +5,7 @@ pub mod db;
 mod documented;
 pub mod mail_server;
 pub mod process;
+pub mod recorder;
 pub mod server;
 pub mod site;
 pub mod stripe_double;

@@ -4,6 +4,7 @@ pub mod mail;
 pub mod outside;
 pub mod payment;
 pub mod push;
+pub mod sms;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -16,6 +16,7 @@ pub mod manifest;
 pub mod notification;
 pub mod one_time;
 pub mod person;
+pub mod phone;
 pub mod pricing;
 pub mod promo;
 pub mod question;

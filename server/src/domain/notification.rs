@@ -110,6 +110,7 @@ impl NoticeType {
             "booking.hold_ending" | "booking.reminder" => Self::Reminders,
             "message.news" => Self::Messages,
             _ if kind.starts_with("sales.") => Self::Sales,
+            "phone.code" => Self::Security,
             _ if kind.starts_with("auth.") => Self::Security,
             _ => Self::Bookings,
         }

@@ -110,6 +110,7 @@ async fn tell_staff(app: &AppState, organizer_id: Uuid) -> anyhow::Result<()> {
         let to: Vec<_> = staff.iter().map(|r| (app.rng.uuid(&*app.clock), r.clone())).collect();
         outbox::enqueue_many(&mut tx, &mail, sale.event_id, &to, now).await?;
     }
+    crate::fault!("outbox.noticed");
     tx.commit().await?;
     Ok(())
 }

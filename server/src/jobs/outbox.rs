@@ -5,6 +5,7 @@
 
 mod copies;
 mod news;
+mod phone;
 mod push;
 
 pub(crate) use self::push::purpose as subscription_purpose;
@@ -20,7 +21,7 @@ use crate::adapters::mail::{Mail, SendError};
 use crate::app::{App, AppState};
 use crate::clock::SharedRng;
 use crate::domain::mail::compose;
-use crate::domain::notification::{Channel, DeadBecause, NoticeType, Receipt};
+use crate::domain::notification::{Channel, DeadBecause, NoticeType, Receipt, carries_key};
 use crate::store::outbox::{self, Ending, Leased};
 use crate::store::preferences;
 
@@ -55,10 +56,13 @@ pub async fn run(app: &AppState) -> anyhow::Result<()> {
         }
         let mut tx = app.db.worker_platform().await?;
         let due = outbox::lease(&mut tx, &channels, AT_ONCE, LEASE, app.clock.now()).await?;
-        tx.commit().await?;
         if due.is_empty() {
+            tx.commit().await?;
             break;
         }
+        crate::fault!("outbox.leased");
+        tx.commit().await?;
+        crate::fault!("outbox.lease_committed");
         let mut sending = JoinSet::new();
         for mail in due {
             let app = app.clone();
@@ -105,6 +109,7 @@ impl From<SendError> for Attempt {
             SendError::Refused(error) => Self::Over(error, DeadBecause::Refused),
             SendError::Failed(error) => Self::Failed(error),
             SendError::Gone(error) => Self::Over(error, DeadBecause::Gone),
+            SendError::Unwanted(error) => Self::Over(error, DeadBecause::SwitchedOff),
         }
     }
 }
@@ -143,7 +148,9 @@ async fn deliver(app: &AppState, message: &Leased) -> anyhow::Result<bool> {
     };
     let mut tx = app.db.worker_platform().await?;
     let ours = outbox::end(&mut tx, message, &ending, subject.as_deref(), now).await?;
+    crate::fault!("outbox.ended");
     tx.commit().await?;
+    crate::fault!("outbox.end_committed");
     if !ours {
         tracing::warn!(message = %id, "took longer than its lease and may go twice");
     }
@@ -173,6 +180,14 @@ async fn attempt(app: &AppState, message: &Leased) -> (Attempt, Option<String>) 
         // Written wrong today, written wrong tomorrow.
         Err(e) => return (Attempt::Over(format!("{e:#}"), DeadBecause::Refused), None),
     };
+    match phone::is_theirs(app, message).await {
+        Ok(true) => {}
+        Ok(false) => {
+            let error = "the number was removed".to_owned();
+            return (Attempt::Over(error, DeadBecause::Gone), None);
+        }
+        Err(e) => return (Attempt::Failed(e.to_string()), None),
+    }
     let subscription = match push::address(app, message).await {
         Ok(Some(address)) => address,
         Ok(None) => return (Attempt::Over("the browser was removed".to_owned(), DeadBecause::Gone), None),
@@ -181,12 +196,17 @@ async fn attempt(app: &AppState, message: &Leased) -> (Attempt, Option<String>) 
     if let Some(address) = subscription {
         mail.to = address;
     }
+    crate::fault!("outbox.written");
     let sent = match app.ways.of(message.channel) {
         Some(way) => way.send(&mail).await,
         None => Err(SendError::Failed("this channel is not configured".to_owned())),
     };
+    crate::fault!("outbox.answered");
     if let Err(e) = push::note(app, message, &sent).await {
         tracing::warn!(message = %message.id, "its browser's row could not be written: {e}");
+    }
+    if let Err(e) = phone::note(app, message, &sent).await {
+        tracing::warn!(message = %message.id, "its number's row could not be written: {e}");
     }
     (sent.map_or_else(Attempt::from, Attempt::Sent), Some(mail.subject))
 }
@@ -194,7 +214,9 @@ async fn attempt(app: &AppState, message: &Leased) -> (Attempt, Option<String>) 
 /// Whether its recipient wants to hear of such things on this channel, as they chose last.
 async fn is_wanted(app: &AppState, message: &Leased) -> Result<bool, sqlx::Error> {
     let of = NoticeType::of_kind(&message.kind);
-    let Some(user_id) = message.about.user_id.filter(|_| of.may_choose(message.channel)) else {
+    // A code was asked for a moment ago.
+    let may_choose = of.may_choose(message.channel) && !carries_key(&message.kind);
+    let Some(user_id) = message.about.user_id.filter(|_| may_choose) else {
         return Ok(true);
     };
     let mut tx = app.db.worker_platform().await?;
@@ -218,7 +240,8 @@ fn write(app: &App, message: &Leased, told: Told) -> anyhow::Result<Mail> {
     let letter = compose(&message.kind, &message.language, &facts)?;
     let text = match message.channel {
         Channel::Email => letter.text(),
-        Channel::Push | Channel::Sms => letter.brief().to_owned(),
+        Channel::Push => letter.brief().to_owned(),
+        Channel::Sms => letter.short(),
     };
     Ok(Mail {
         id: message.id,

@@ -37,6 +37,7 @@ pub mod organizer;
 pub mod outbox;
 pub mod payment_account;
 pub mod payment_event;
+pub mod phone;
 pub mod preferences;
 pub mod promo;
 pub mod push;

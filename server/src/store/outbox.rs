@@ -112,6 +112,34 @@ pub async fn enqueue_about(
     Ok(())
 }
 
+/// Puts a text message to an account into the outbox; its recipient is a number.
+pub async fn enqueue_text(
+    conn: &mut PgConnection,
+    text: &NewMail<'_>,
+    user_id: Uuid,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into outbox (id, channel, kind, type, recipient, organizer_id, user_id, language, facts, sealed_facts,
+                             next_attempt_at, created_at, expires_at)
+         values ($1, 'sms', $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)",
+        text.id,
+        text.kind,
+        NoticeType::of_kind(text.kind).as_str(),
+        text.recipient,
+        text.organizer_id,
+        user_id,
+        text.language,
+        text.facts,
+        text.sealed_facts,
+        now,
+        text.expires_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Somebody that many are written to at once.
 #[derive(Debug, Clone)]
 pub struct Recipient {

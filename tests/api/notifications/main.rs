@@ -3,6 +3,7 @@
 mod occasions;
 mod outbox;
 mod push;
+mod sms;
 
 use anyhow::{Context as _, Result};
 use hvflvspot::clock::TestClock;

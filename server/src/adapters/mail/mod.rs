@@ -67,6 +67,9 @@ pub enum SendError {
     /// There is nobody any more.
     #[error("gone: {0}")]
     Gone(String),
+    /// Its recipient told the other side to take nothing more.
+    #[error("unwanted: {0}")]
+    Unwanted(String),
 }
 
 /// How mail leaves here.
@@ -122,16 +125,21 @@ pub struct Ways {
 
 impl Ways {
     /// As configured; with `--dev` what has no provider goes into the development mailbox.
-    pub fn new(config: &Config, email: Outgoing, push: Arc<dyn Mailer>, rng: &SharedRng) -> Self {
-        let simulated = |channel| -> Option<Arc<dyn Mailer>> {
-            let wanted = config.simulated.channels.contains(&channel);
-            let mailbox = email.mailbox().cloned();
-            (wanted || mailbox.is_some())
-                .then(|| Arc::new(Simulated::new(&config.simulated, mailbox, rng)) as Arc<dyn Mailer>)
-        };
-        let to_push = config.simulated.channels.contains(&Channel::Push);
-        let push = if to_push { simulated(Channel::Push) } else { Some(push) };
-        Self { push, sms: simulated(Channel::Sms), email }
+    pub fn new(
+        config: &Config,
+        email: Outgoing,
+        push: Arc<dyn Mailer>,
+        sms: Option<Arc<dyn Mailer>>,
+        rng: &SharedRng,
+    ) -> Self {
+        let wanted = |channel| config.simulated.channels.contains(&channel);
+        let simulated =
+            |mailbox| Arc::new(Simulated::new(&config.simulated, mailbox, rng)) as Arc<dyn Mailer>;
+        let mailbox = email.mailbox().cloned();
+        let push = if wanted(Channel::Push) { simulated(mailbox.clone()) } else { push };
+        let sms = if wanted(Channel::Sms) { Some(simulated(mailbox.clone())) } else { sms };
+        let sms = sms.or_else(|| mailbox.map(|mailbox| simulated(Some(mailbox))));
+        Self { push: Some(push), sms, email }
     }
 
     /// What takes the channel's messages, if anything does.

@@ -396,4 +396,15 @@ pub(super) const TEMPLATES: &[Template] = &[
             )),
         ],
     },
+    // By text message.
+    Template {
+        kind: "phone.code",
+        subject: text("Your code", "Ihr Code", "Su código", "Votre code"),
+        parts: &[Paragraph(text(
+            "{code} confirms this number. Good for {minutes} minutes; tell it to nobody.",
+            "{code} bestätigt diese Nummer. {minutes} Minuten lang gültig; sagen Sie ihn niemandem.",
+            "{code} confirma este número. Válido durante {minutes} minutos; no se lo diga a nadie.",
+            "{code} confirme ce numéro. Valable {minutes} minutes ; ne le donnez à personne.",
+        ))],
+    },
 ];

@@ -16,6 +16,9 @@ use serde_json::{Map, Value};
 use self::template::Template;
 use super::language::Language;
 
+/// Characters of a text message before its link: at 67 a piece the price of five.
+const SHORT: usize = 300;
+
 /// A letter before it is written out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
@@ -73,6 +76,36 @@ impl Letter {
             Some(Block::Paragraph(text)) => text,
             _ => "",
         }
+    }
+
+    /// What fits into a text message: the subject, as many of the paragraphs as there is room for, the link.
+    pub fn short(&self) -> String {
+        let mut out = self.subject.clone();
+        let subject = out.chars().count();
+        let mut room = SHORT.saturating_sub(subject);
+        for block in &self.blocks {
+            let Block::Paragraph(text) = block else { continue };
+            let length = text.chars().count() + 1;
+            if length <= room {
+                room -= length;
+                out.push('\n');
+                out.push_str(text);
+                continue;
+            }
+            // Of the first at least its beginning.
+            if out.chars().count() == subject {
+                let begins: String = text.chars().take(room.saturating_sub(2)).collect();
+                out.push('\n');
+                out.push_str(begins.trim_end());
+                out.push('…');
+            }
+            break;
+        }
+        if let Some(link) = self.link() {
+            out.push('\n');
+            out.push_str(link);
+        }
+        out
     }
 
     /// Where its button leads.
@@ -151,7 +184,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(kinds.len(), 31, "{kinds:?}");
+        assert_eq!(kinds.len(), 32, "{kinds:?}");
     }
 
     #[test]
@@ -179,6 +212,23 @@ mod tests {
             "{german}"
         );
         assert_eq!(compose("message.event", "fr", &facts).unwrap().blocks.len(), 3);
+    }
+
+    #[test]
+    fn a_text_message_says_what_and_when_and_ends_with_the_whole_link() {
+        let letter = compose("event.changed", "en", &facts()).unwrap();
+        let short = letter.short();
+        assert!(short.starts_with("Changed: Night\n") && short.contains("1 December 2026, 19:30"), "{short}");
+        let mut long = facts();
+        long.insert("tickets".to_owned(), json!("seat ".repeat(100)));
+        let short = compose("booking.reminder", "en", &long).unwrap().short();
+        let lines: Vec<&str> = short.split('\n').collect();
+        assert_eq!((lines.len(), lines[0], lines[2]), (3, "Soon: Night", "https://t.example/x"), "{short}");
+        assert!(lines[1].starts_with("You have seat seat") && lines[1].ends_with('…'), "{short}");
+        for template in all() {
+            let short = compose(template.kind, "de", &facts()).unwrap().short();
+            assert!(short.chars().count() <= SHORT + 20, "{short}");
+        }
     }
 
     #[test]

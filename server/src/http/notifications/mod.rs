@@ -3,6 +3,7 @@
 
 mod dead;
 mod mine;
+mod phone;
 mod preferences;
 mod push;
 mod send;
@@ -16,6 +17,8 @@ pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(mine::list))
         .routes(routes!(preferences::show, preferences::put))
+        .routes(routes!(phone::show, phone::put, phone::remove))
+        .routes(routes!(phone::verify))
         .routes(routes!(push::key))
         .routes(routes!(push::list, push::add))
         .routes(routes!(push::remove))

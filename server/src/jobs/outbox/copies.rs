@@ -7,7 +7,7 @@ use super::purpose;
 use crate::app::AppState;
 use crate::domain::notification::{Channel, NoticeType};
 use crate::store::outbox::{self, ToCopy};
-use crate::store::{Tx, preferences, push};
+use crate::store::{Tx, phone, preferences, push};
 
 const AT_ONCE: i64 = 100;
 
@@ -20,7 +20,13 @@ pub(super) async fn make(app: &AppState) -> anyhow::Result<()> {
         }
         let ids: Vec<_> = due.iter().map(|notice| notice.id).collect();
         outbox::copied(&mut tx, &ids).await?;
+        if !due.is_empty() {
+            crate::fault!("outbox.copied");
+        }
         tx.commit().await?;
+        if !due.is_empty() {
+            crate::fault!("outbox.copies_committed");
+        }
         if i64::try_from(due.len()).unwrap_or(i64::MAX) < AT_ONCE {
             break;
         }
@@ -30,15 +36,22 @@ pub(super) async fn make(app: &AppState) -> anyhow::Result<()> {
 
 async fn copy(app: &AppState, tx: &mut Tx, notice: &ToCopy) -> anyhow::Result<()> {
     let Some(user_id) = notice.user_id else { return Ok(()) };
-    let browsers = push::of_user(tx, user_id).await?;
-    if browsers.is_empty() {
+    let browsers = push::of_user(tx, user_id).await?.into_iter();
+    let mut to: Vec<(Channel, String)> =
+        browsers.map(|browser| (Channel::Push, browser.subscription_id.to_string())).collect();
+    // Where nobody sends text messages they would wait for ever.
+    if app.ways.of(Channel::Sms).is_some() {
+        to.extend(phone::reachable(tx, user_id).await?.map(|number| (Channel::Sms, number)));
+    }
+    if to.is_empty() {
         return Ok(());
     }
     let of = NoticeType::of_kind(&notice.kind);
-    if !preferences::of_user(tx, user_id).await?.allow(of, Channel::Push) {
-        return Ok(());
-    }
-    for browser in browsers {
+    let preferences = preferences::of_user(tx, user_id).await?;
+    for (channel, recipient) in to {
+        if !preferences.allow(of, channel) {
+            continue;
+        }
         let id = app.rng.uuid(&*app.clock);
         // What is sealed is sealed for one row.
         let sealed = match &notice.sealed_facts {
@@ -48,8 +61,8 @@ async fn copy(app: &AppState, tx: &mut Tx, notice: &ToCopy) -> anyhow::Result<()
             }
             None => None,
         };
-        let to = (Channel::Push, browser.subscription_id.to_string());
-        outbox::copy(tx, (id, notice.id), (to.0, &to.1), sealed.as_deref(), app.clock.now()).await?;
+        let (ids, to) = ((id, notice.id), (channel, recipient.as_str()));
+        outbox::copy(tx, ids, to, sealed.as_deref(), app.clock.now()).await?;
     }
     Ok(())
 }
