@@ -8,6 +8,7 @@ mod faults;
 mod handed_on;
 mod hostile;
 mod imported;
+mod letters;
 mod logs;
 mod offline;
 mod partition;
