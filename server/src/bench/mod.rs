@@ -5,6 +5,7 @@ mod fill;
 mod log;
 mod login;
 mod manifest;
+mod recommend;
 pub mod report;
 mod sale;
 mod scan;
@@ -27,6 +28,8 @@ pub enum What {
     Login,
     /// Bookings on one hot ticket type
     Sale,
+    /// Recommendations on a simulated history
+    Recommend,
     /// Searching 100,000 synthetic events
     Search,
     /// All of them
@@ -54,6 +57,9 @@ pub async fn run(what: What, seconds: u64, json: bool) -> anyhow::Result<()> {
     }
     if wanted(What::Sale) {
         sale::run(report("sale"), seconds).await?;
+    }
+    if wanted(What::Recommend) {
+        recommend::run(report("recommend"))?;
     }
     if wanted(What::Search) {
         search::run(report("search")).await?;

@@ -377,6 +377,7 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("GET", "/bookings/{booking_id}/tickets.pdf", Action::ReadTicket),
     ("GET", "/categories", Action::Browse),
     ("GET", "/dev/mailbox", Action::Operate),
+    ("GET", "/events/recommended", Action::Browse),
     ("GET", "/events/search", Action::Browse),
     ("POST", "/events/{event_id}/queue", Action::Buy),
     ("GET", "/events/{event_id}/queue", Action::Browse),

@@ -20,6 +20,7 @@ pub mod phone;
 pub mod pricing;
 pub mod promo;
 pub mod question;
+pub mod recommend;
 pub mod refund;
 pub mod search;
 pub mod steward;

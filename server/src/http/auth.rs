@@ -5,6 +5,8 @@
 //! [`Caller::Anonymous`]. Whether such a caller may do what the route does, they look up in the one table,
 //! `domain::access`, before the handler runs.
 
+use std::convert::Infallible;
+
 use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HeaderName};
@@ -281,6 +283,21 @@ impl FromRequestParts<AppState> for Caller {
             ));
         }
         Ok(caller)
+    }
+}
+
+/// The account that calls, if one does: where everybody is answered alike. What is wrong with its token is told elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Viewer(pub Option<Uuid>);
+
+impl FromRequestParts<AppState> for Viewer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Infallible> {
+        match Caller::from_request_parts(parts, app).await {
+            Ok(Caller::User(user)) => Ok(Self(Some(user.user_id))),
+            _ => Ok(Self(None)),
+        }
     }
 }
 

@@ -5,10 +5,13 @@ use time::Duration;
 use uuid::Uuid;
 
 use crate::app::AppState;
-use crate::store::{directory, one_time, outbox, payment_event, sweep};
+use crate::store::{directory, one_time, outbox, payment_event, sweep, taste};
 
 /// Providers tell an event again for some days, and by hand for a month; a later repeat only asks how things stand.
 const EVENTS: Duration = Duration::days(90);
+
+/// What an account looked at is of no more use to it.
+const LOOKS: Duration = Duration::days(180);
 
 /// One step.
 ///
@@ -21,10 +24,11 @@ pub async fn run(app: &AppState) -> anyhow::Result<()> {
         + sweep::remove_old_days(&mut tx, app.clock.now()).await?;
     let tokens = one_time::remove_expired(&mut tx, app.clock.now()).await?;
     let mails = outbox::remove_old(&mut tx, app.clock.now()).await?;
+    let looks = taste::forget_old(&mut tx, app.clock.now() - LOOKS).await?;
     let organizers = directory::organizers(&mut tx).await?;
     tx.commit().await?;
-    if sessions + attempts + tokens + mails > 0 {
-        tracing::debug!(sessions, attempts, tokens, mails, "removed what is over");
+    if sessions + attempts + tokens + mails + looks > 0 {
+        tracing::debug!(sessions, attempts, tokens, mails, looks, "removed what is over");
     }
     let mut failed = None;
     for organizer_id in organizers {

@@ -54,6 +54,7 @@ pub mod signing_key;
 pub mod stats;
 pub mod sweep;
 pub mod system;
+pub mod taste;
 pub mod ticket;
 pub mod ticket_type;
 pub mod totp;

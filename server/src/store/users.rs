@@ -399,6 +399,7 @@ pub async fn emails(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<(Uuid, 
 /// Erases an account and all that hangs on it: sessions, cookies, second factor, known places; under the
 /// user's context.
 pub async fn delete(conn: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
+    super::taste::forget(&mut *conn, id).await?;
     sqlx::query!("delete from user_bookings where user_id = $1", id).execute(&mut *conn).await?;
     sqlx::query!("delete from users where id = $1", id).execute(conn).await?;
     Ok(())

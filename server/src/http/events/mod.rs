@@ -2,6 +2,7 @@
 
 mod keys;
 mod queue;
+mod recommended;
 mod search;
 mod show;
 mod unlock;
@@ -22,6 +23,7 @@ pub(super) use waiting_list::{WaitingJson, waiting_json};
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(search::search))
+        .routes(routes!(recommended::recommended))
         .routes(routes!(search::categories))
         .routes(routes!(show::show))
         .routes(routes!(unlock::unlock))

@@ -12,6 +12,7 @@ use super::public;
 use crate::app::App;
 use crate::app::AppState;
 use crate::domain::catalog::Availability;
+use crate::http::auth::Viewer;
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::ApiPath;
 use crate::http::fields::money;
@@ -19,7 +20,7 @@ use crate::http::organizer::QuestionJson;
 use crate::http::page::MoneyJson;
 use crate::store::event::{self, Event};
 use crate::store::ticket_type::TicketType;
-use crate::store::{Tx, directory, organizer, question, ticket_type};
+use crate::store::{Tx, directory, organizer, question, taste, ticket_type};
 
 /// An event as everybody sees it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -97,12 +98,15 @@ pub(super) struct PublicType {
 }
 
 /// One published event with its ticket types and prices, by id or slug.
+///
+/// That an account looked at it is remembered for its own recommendations, unless it does not want them.
 #[utoipa::path(
     get, path = "/events/{event_id}", operation_id = "get_public_event", tag = "events", params(("event_id" = String, Path, description = "Id or slug")),
     responses((status = 200, body = PublicEvent), (status = 304, description = "Not changed (If-None-Match)"), (status = 404, body = Problem)),
 )]
 pub(super) async fn show(
     State(app): State<AppState>,
+    viewer: Viewer,
     ApiPath(id): ApiPath<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -111,6 +115,9 @@ pub(super) async fn show(
     let organizer = organizer::find(&mut tx, event.organizer_id).await?;
     let questions = question::asked(&mut tx, event.organizer_id, event.event_id).await?;
     tx.commit().await?;
+    if let Some(user_id) = viewer.0.filter(|_| event.status == "published") {
+        remember(&app, user_id, &event).await;
+    }
     let organizer = organizer.ok_or_else(|| ApiError::not_found("event"))?;
     let on_sale = types.into_iter().filter(|t| !t.hidden && t.archived_at.is_none());
     let ticket_types = on_sale.filter_map(|t| public_type(t, &event)).collect();
@@ -148,6 +155,18 @@ pub(super) async fn show(
         questions: questions.into_iter().map(QuestionJson::from).collect(),
     };
     public(&headers, &body)
+}
+
+/// Notes for the account's recommendations that it looked. If that fails it is not the reader's trouble.
+async fn remember(app: &App, user_id: Uuid, event: &Event) {
+    let noted = async {
+        let mut tx = app.db.user(user_id).await?;
+        taste::see(&mut tx, user_id, event.organizer_id, event.event_id, app.clock.now()).await?;
+        tx.commit().await
+    };
+    if let Err(e) = noted.await {
+        tracing::warn!("a look is not remembered: {e}");
+    }
 }
 
 /// A published or canceled event by id or slug, with the transaction under its organizer's context.
