@@ -44,6 +44,7 @@ test-all: test ## adds the tour, performed against a server of its own on a fres
 	@scripts/third/slowhttptest
 	@scripts/third/localstripe
 	@scripts/third/web-push
+	@scripts/third/webhooks
 	@scripts/run --once
 	@scripts/third/supabase-js
 

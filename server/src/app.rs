@@ -28,6 +28,7 @@ use crate::keys::MasterKey;
 use crate::news::News;
 use crate::selling::Selling;
 use crate::store::Db;
+use crate::webhooks::Webhooks;
 
 /// The state of axum's router. Cheap to clone; derefs to [`App`].
 #[derive(Debug, Clone)]
@@ -66,6 +67,8 @@ pub struct App {
     pub outside: Outside,
     /// What browsers subscribe with: base64url of a public key.
     pub vapid_key: String,
+    /// Telling organizers' own servers.
+    pub webhooks: Webhooks,
     /// What PDFs are written with.
     pub fonts: Arc<Fonts>,
     pub heartbeats: Heartbeats,
@@ -124,6 +127,7 @@ impl AppState {
             outside,
             vapid_key,
             mail,
+            webhooks: Webhooks::default(),
             fonts: Arc::new(Fonts::load(&config.fonts)?),
             config,
             db,

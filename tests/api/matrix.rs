@@ -158,6 +158,7 @@ fn body_of(operation: &Operation) -> Value {
         "POST /notifications/send" => json!({
             "type": "messages", "audience": { "event_id": "$event_id" }, "subject": "Doors", "body": "At seven.",
         }),
+        "POST /organizer/webhooks/{endpoint_id}/replay" => json!({ "from": "2026-01-01T00:00:00Z" }),
         // No keys: the organizer goes on with the simulated gateway.
         "PUT /organizer/payment/stripe" => json!({}),
         "PUT /auth/v1/user" => json!({ "data": {} }),
@@ -260,6 +261,18 @@ async fn fresh(world: &mut World, name: &str, side: usize, who: &str) -> Result<
             .await?;
             return Ok(Some((id.to_string(), String::new())));
         }
+        "endpoint_id" => {
+            // There may be few.
+            sqlx::query(
+                "delete from webhook_endpoints where organizer_id = $1::uuid and endpoint_id <> $2::uuid",
+            )
+            .bind(&at.organizer)
+            .bind(&at.ids["endpoint_id"])
+            .execute(&mut world.db)
+            .await?;
+            let body = json!({ "url": "https://hooks.example.org/in" });
+            made("/organizer/webhooks".to_owned(), body, "endpoint_id")
+        }
         "question_id" => {
             made(format!("{event}/questions"), json!({ "label": "Shirt", "kind": "text" }), "question_id")
         }
@@ -305,6 +318,9 @@ async fn waiting(world: &mut World, side: usize, who: &str) -> Result<(String, S
     Ok((text(&entry, "entry_id")?, entry["booking_secret"].as_str().unwrap_or_default().to_owned()))
 }
 
+/// Where an endpoint is our own, for payment providers.
+const TOLD_BY_PROVIDERS: &str = "/payment/webhooks/";
+
 /// The id that stands for `name`, and the secret that a guest shows with it.
 async fn object(
     world: &mut World,
@@ -327,6 +343,7 @@ async fn object(
     let used_up = last.is_none_or(|last| last == format!("{{{name}}}"));
     if (operation.changes() || name == "entry_id")
         && used_up
+        && !operation.path.starts_with(TOLD_BY_PROVIDERS)
         && let Some((id, secret)) = fresh(world, name, side, who).await?
     {
         // Somebody else's booking is asked for with the secret of one's own.
@@ -345,7 +362,7 @@ async fn object(
             "ticket_id" => bought.ticket.clone(),
             "code" => at.code.clone(),
             "provider" => "stripe".to_owned(),
-            "endpoint_id" => "default".to_owned(),
+            "endpoint_id" if operation.path.starts_with(TOLD_BY_PROVIDERS) => "default".to_owned(),
             name => at.ids.get(name).cloned().with_context(|| {
                 format!("{}: make an object for {{{name}}} in this test", operation.name())
             })?,
@@ -606,6 +623,18 @@ async fn found(server: &TestServer, db: &mut PgConnection, name: &str) -> Result
     .bind(device)
     .bind(&event)
     .bind(&owner_id)
+    .execute(&mut *db)
+    .await?;
+    let hook = post("/organizer/webhooks", json!({ "url": "https://hooks.example.org/in" })).await?;
+    let hook = text(&hook, "endpoint_id")?;
+    let delivery = Uuid::from_u128(Uuid::parse_str(&event)?.as_u128() ^ 4);
+    sqlx::query(
+        "insert into outbox (id, channel, kind, type, recipient, organizer_id, language, facts, next_attempt_at, created_at)
+         values ($1, 'webhook', 'endpoint.ping', 'webhook', $2, $3::uuid, 'en', '{}', now(), now())",
+    )
+    .bind(delivery)
+    .bind(&hook)
+    .bind(&organizer)
     .execute(db)
     .await?;
     let mut side = Side { organizer, owner, ..Side::default() };
@@ -619,6 +648,8 @@ async fn found(server: &TestServer, db: &mut PgConnection, name: &str) -> Result
         ("steward_id", text(&steward, "steward_id")?),
         ("slot_id", text(&slot, "slot_id")?),
         ("device_id", device.to_string()),
+        ("endpoint_id", hook),
+        ("delivery_id", delivery.to_string()),
         ("user_id", owner_id),
     ]);
     Ok(side)

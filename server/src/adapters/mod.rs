@@ -5,6 +5,7 @@ pub mod outside;
 pub mod payment;
 pub mod push;
 pub mod sms;
+pub mod webhook;
 
 use std::future::Future;
 use std::pin::Pin;

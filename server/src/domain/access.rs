@@ -171,6 +171,7 @@ pub enum Action {
     EndMembership,
     ManageSystemAccounts,
     ManagePaymentAccount,
+    ManageWebhooks,
     TellPaymentEvent,
     ReadEvents,
     WriteEvents,
@@ -215,6 +216,7 @@ impl Action {
             Self::AskVerification
             | Self::ManageSystemAccounts
             | Self::ManagePaymentAccount
+            | Self::ManageWebhooks
             | Self::DecideQuarantine => &[Member(Owner)],
             Self::ReadMembers | Self::Invite => &[Member(Manager)],
             // Everybody may leave; whom else one may put out says `OrgRole::may_appoint`.
@@ -492,6 +494,17 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("POST", "/organizer/system-accounts", Action::ManageSystemAccounts),
     ("POST", "/organizer/system-accounts/{account_id}/rotate", Action::ManageSystemAccounts),
     ("DELETE", "/organizer/system-accounts/{account_id}", Action::ManageSystemAccounts),
+    ("GET", "/organizer/webhooks", Action::ManageWebhooks),
+    ("POST", "/organizer/webhooks", Action::ManageWebhooks),
+    ("GET", "/organizer/webhooks/{endpoint_id}", Action::ManageWebhooks),
+    ("PUT", "/organizer/webhooks/{endpoint_id}", Action::ManageWebhooks),
+    ("DELETE", "/organizer/webhooks/{endpoint_id}", Action::ManageWebhooks),
+    ("POST", "/organizer/webhooks/{endpoint_id}/rotate", Action::ManageWebhooks),
+    ("POST", "/organizer/webhooks/{endpoint_id}/ping", Action::ManageWebhooks),
+    ("POST", "/organizer/webhooks/{endpoint_id}/replay", Action::ManageWebhooks),
+    ("GET", "/organizer/webhooks/{endpoint_id}/deliveries", Action::ManageWebhooks),
+    ("GET", "/organizer/webhooks/{endpoint_id}/deliveries/{delivery_id}", Action::ManageWebhooks),
+    ("POST", "/organizer/webhooks/{endpoint_id}/deliveries/{delivery_id}/replay", Action::ManageWebhooks),
     ("GET", "/payment/history", Action::ReadPayments),
     ("POST", "/payment/process", Action::Pay),
     ("POST", "/payment/refund", Action::Refund),

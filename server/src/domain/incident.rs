@@ -91,6 +91,15 @@ pub struct Finding {
 }
 
 impl Subject {
+    /// What kind of incident it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Admission { .. } => Kind::DoubleAdmission,
+            Self::Log { kind, .. } => *kind,
+        }
+    }
+
     /// The same id however often it is found.
     #[must_use]
     pub fn id(&self, event: EventId) -> Uuid {

@@ -26,3 +26,4 @@ pub mod search;
 pub mod steward;
 pub mod text;
 pub mod ticket;
+pub mod webhook;

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::domain::incident::{self, Finding, Kind, MAX_SIDES, Subject, evidence};
 use crate::store::scans::{self, Neighbours, NewRun, Pair, Received};
 use crate::store::{incidents, manifests};
+use crate::webhooks::facts;
 
 /// What became of a run.
 #[derive(Debug)]
@@ -72,9 +73,13 @@ pub async fn run(
         entries.iter().filter(|(e, _)| fresh.contains(&e.place.seq)).cloned().collect();
     let pairs = touched(conn, organizer, event, &fresh).await?;
     refold(conn, organizer, event, &pairs, now).await?;
+    let mut told = facts::checked_in(event, &fresh);
     for finding in incident::of_entries(&fresh).into_iter().chain(fork) {
-        incidents::put(conn, org, event, &finding, now).await?;
+        if incidents::put(conn, org, event, &finding, now).await? {
+            told.push(facts::incident(event, &finding, now));
+        }
     }
+    facts::tell(conn, org, &told, now).await?;
     Ok(Recorded { received, forked, news: true })
 }
 
@@ -115,17 +120,24 @@ pub async fn refold(
     let policies = ListPolicies::of(&manifests::lists(conn, organizer.0, event.0, false).await?);
     let cut_offs = cut_offs(&manifests::revoked_devices(conn, organizer.0).await?);
     let wanted: Vec<Pair> = pairs.iter().copied().collect();
-    let mut clean = Vec::new();
+    let (mut clean, mut told) = (Vec::new(), Vec::new());
     for (pair, history) in histories(conn, organizer, event, &wanted, &cut_offs).await? {
         match incident::double_admission(pair.0, pair.1, &history, &policies) {
             Some(finding) => {
-                incidents::put(conn, organizer.0, event, &finding, now).await?;
+                if incidents::put(conn, organizer.0, event, &finding, now).await? {
+                    told.push(facts::incident(event, &finding, now));
+                }
             }
-            None => clean.push(Subject::Admission { list: pair.0, ticket: pair.1 }.id(event)),
+            None => clean.push(Subject::Admission { list: pair.0, ticket: pair.1 }),
         }
     }
-    incidents::close(conn, organizer.0, event, &clean, now).await?;
-    Ok(())
+    let ids: Vec<_> = clean.iter().map(|subject| subject.id(event)).collect();
+    let closed = incidents::close(conn, organizer.0, event, &ids, now).await?;
+    for subject in clean.into_iter().filter(|subject| closed.contains(&subject.id(event))) {
+        let finding = Finding { subject, open: false, sides: Vec::new() };
+        told.push(facts::incident(event, &finding, now));
+    }
+    facts::tell(conn, organizer.0, &told, now).await
 }
 
 /// Whether the attendance list, or `any` list, has an admission of one of the tickets. Under the lock of the event's scan

@@ -11,6 +11,7 @@ pub mod reconcile;
 pub mod search;
 pub mod sweep;
 pub mod waiting;
+pub mod webhooks;
 
 use std::future::Future;
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub fn start(app: &AppState) -> Jobs {
     );
     jobs.every(app, "notices", Duration::from_secs(30), |app| async move { notices::run(&app).await });
     jobs.every(app, "outbox", Duration::from_secs(1), |app| async move { outbox::run(&app).await });
+    jobs.every(app, "webhooks", webhooks::EVERY, |app| async move { webhooks::run(&app).await });
     jobs.every(app, "search", Duration::from_secs(15), |app| async move { search::run(&app).await });
     jobs.every(app, "reconcile", Duration::from_secs(15), |app| async move { reconcile::run(&app).await });
     jobs

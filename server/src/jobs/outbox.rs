@@ -121,7 +121,7 @@ async fn deliver(app: &AppState, message: &Leased) -> anyhow::Result<bool> {
     let ending = match &attempt {
         Attempt::Sent(receipt) => Ending::Sent(receipt),
         Attempt::Failed(error) if message.attempts < TRIES => {
-            Ending::Failed { error, next_attempt_at: now + pause(message.attempts, &app.rng) }
+            Ending::Failed { error, next_attempt_at: now + pause(message.attempts, LONGEST_PAUSE, &app.rng) }
         }
         Attempt::Failed(error) => Ending::Dead { error, because: DeadBecause::Exhausted },
         Attempt::Over(error, because) => Ending::Dead { error, because: *because },
@@ -258,11 +258,11 @@ fn write(app: &App, message: &Leased, told: Told) -> anyhow::Result<Mail> {
     })
 }
 
-/// How long to wait after the `attempts`-th: twice as long each time, up to an hour, half of it chance, so
+/// How long to wait after the `attempts`-th: twice as long each time, up to `longest`, half of it chance, so
 /// that what failed together does not come back together.
-fn pause(attempts: i32, rng: &SharedRng) -> Duration {
+pub(super) fn pause(attempts: i32, longest: Duration, rng: &SharedRng) -> Duration {
     let doublings = u32::try_from(attempts - 1).unwrap_or(0).min(16);
-    let full = (FIRST_PAUSE * 2_i32.pow(doublings)).min(LONGEST_PAUSE);
+    let full = (FIRST_PAUSE * 2_i32.pow(doublings)).min(longest);
     let half: Duration = full / 2;
     let millis = u64::try_from(half.whole_milliseconds()).unwrap_or(0);
     let chance = u64::from_le_bytes(rng.bytes()) % (millis + 1);
@@ -278,10 +278,10 @@ mod tests {
         let rng = SharedRng::seeded(1);
         for (attempts, longest) in [(1, 10), (2, 20), (5, 160), (9, 2_560), (10, 3_600), (12, 3_600)] {
             for _ in 0..50 {
-                let pause = pause(attempts, &rng).whole_seconds();
+                let pause = pause(attempts, LONGEST_PAUSE, &rng).whole_seconds();
                 assert!(pause >= longest / 2 - 1 && pause <= longest, "{attempts}: {pause}");
             }
         }
-        assert_ne!(pause(5, &rng), pause(5, &rng));
+        assert_ne!(pause(5, LONGEST_PAUSE, &rng), pause(5, LONGEST_PAUSE, &rng));
     }
 }

@@ -5,10 +5,13 @@ use time::Duration;
 use uuid::Uuid;
 
 use crate::app::AppState;
-use crate::store::{directory, one_time, outbox, payment_event, sweep, taste};
+use crate::store::{directory, one_time, outbox, payment_event, sweep, taste, webhook};
 
 /// Providers tell an event again for some days, and by hand for a month; a later repeat only asks how things stand.
 const EVENTS: Duration = Duration::days(90);
+
+/// As long as a delivery that was given up is kept.
+const ATTEMPTS: Duration = Duration::days(90);
 
 /// What an account looked at is of no more use to it.
 const LOOKS: Duration = Duration::days(180);
@@ -48,6 +51,7 @@ async fn of_organizer(app: &AppState, organizer_id: Uuid) -> anyhow::Result<()> 
     let mut tx = app.db.worker_tenant(organizer_id).await?;
     payment_event::forget(&mut tx, organizer_id, now - EVENTS).await?;
     sweep::remove_old_locks(&mut tx, organizer_id, now).await?;
+    webhook::forget(&mut tx, organizer_id, now - ATTEMPTS).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -27,6 +27,7 @@ use crate::store::hand_on::{self as rows, NewCode, NewHolder, Reissued};
 use crate::store::outbox::{self, NewMail};
 use crate::store::ticket::{self, Ticket, manifest_rows};
 use crate::store::{Tx, booking, change, scans, ticket_type};
+use crate::webhooks::facts;
 
 /// Who gets a ticket.
 #[derive(Debug, Clone)]
@@ -162,6 +163,10 @@ async fn change_code(
         Some(to) => {
             mails.to_new(&mut tx, to).await?;
             mails.to_old(&mut tx, old_address, "ticket.handed_on", json!({ "to": to.email })).await?;
+            let of = (event_id, found.booking_id, found.ticket_type_id);
+            let replaced = last.then_some(ticket_id);
+            let fact = facts::ticket_transferred(app, of, (done.ticket_id, done.generation), replaced);
+            facts::tell(&mut tx, organizer_id, &[fact], now).await?;
         }
     }
     let action = if to.is_some() { "ticket.transferred" } else { "ticket.reissued" };

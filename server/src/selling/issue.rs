@@ -13,10 +13,11 @@ use crate::app::AppState;
 use crate::domain::keys::Purpose;
 use crate::domain::ledger::{self, Amounts};
 use crate::domain::ticket::{CodeFacts, Window};
-use crate::store::change;
 use crate::store::issue::{self, NewIssue, NewLedgerLine, NewTicket};
 use crate::store::outbox;
 use crate::store::ticket::{ChangedTicket, manifest_rows};
+use crate::store::{booking, change, webhook};
+use crate::webhooks::facts;
 use shared::bytes::Kid;
 use shared::ids::TicketId;
 
@@ -114,6 +115,9 @@ pub(super) async fn issue_all(
     let ours = |i: &&NewIssue| done.bookings.contains(&i.booking_id);
     let changed: Vec<ChangedTicket> =
         issues.iter().filter(ours).flat_map(|i| &i.tickets).map(as_changed).collect();
+    if done.has_listeners {
+        tell(app, conn, (organizer_id, event_id), &issues, &done).await?;
+    }
     if !changed.is_empty() {
         // The last statement: see `change`.
         let rows = manifest_rows(&changed);
@@ -123,6 +127,27 @@ pub(super) async fn issue_all(
         ours(&i).then(|| i.tickets.iter().map(|t| as_issued(t, kid, done.issued_at)).collect())
     };
     Ok((issues.iter().map(answer).collect(), !changed.is_empty()))
+}
+
+/// Tells the organizer's webhooks what was sold.
+async fn tell(
+    app: &AppState,
+    conn: &mut PgConnection,
+    (organizer_id, event_id): (Uuid, Uuid),
+    issues: &[NewIssue],
+    done: &issue::Issued,
+) -> Result<(), sqlx::Error> {
+    let mut told = Vec::new();
+    for of in issues.iter().filter(|i| done.bookings.contains(&i.booking_id)) {
+        if let Some(paid) = booking::find(conn, organizer_id, of.booking_id).await? {
+            told.push(facts::booking_paid(app, &paid, &of.tickets));
+        }
+    }
+    if !done.sold_out.is_empty() {
+        let quotas = webhook::quotas(conn, organizer_id, &done.sold_out).await?;
+        told.extend(quotas.iter().map(|of| facts::tickets_sold_out(app, event_id, of)));
+    }
+    facts::tell(conn, organizer_id, &told, app.clock.now()).await
 }
 
 fn new_issue(app: &AppState, order: &IssueOrder) -> NewIssue {

@@ -22,6 +22,7 @@ use crate::store::refund::{self as rows, Begun, NewRefund};
 use crate::store::ticket::manifest_rows;
 use crate::store::transaction::{FailedBy, Transaction};
 use crate::store::{Tx, booking, cancellation, change, event, scans, transaction};
+use crate::webhooks::facts;
 
 /// How long a provider is listened to.
 const PROVIDER_PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
@@ -271,6 +272,11 @@ async fn complete(
     let act = act(app, "booking.refunded", done.booking_id, actor, detail);
     audit::record(&mut tx, organizer_id, &act, now).await?;
     tell(app, &mut tx, &row, revoked.len()).await?;
+    if let Some(of) = booking::find(&mut tx, organizer_id, done.booking_id).await? {
+        let tickets: Vec<Uuid> = revoked.iter().map(|t| t.ticket_id).collect();
+        let fact = facts::booking_refunded(app, &of, refund_id, row.amount_minor, &tickets);
+        facts::tell(&mut tx, organizer_id, &[fact], now).await?;
+    }
     if !revoked.is_empty() {
         change::record(&mut tx, organizer_id, done.event_id, &manifest_rows(&revoked), None).await?;
     }

@@ -9,7 +9,7 @@ use super::devices::{corrupt, number};
 use crate::domain::incident::{Evidence, Finding, Kind, MAX_SIDES, Subject};
 
 /// Stores what was found. A double admission is replaced by its newest fold; evidence about a log is added
-/// to what is known of it. True if anything changed.
+/// to what is known of it. True if it was opened, or closed, by this.
 pub async fn put(
     conn: &mut PgConnection,
     organizer: Uuid,
@@ -47,6 +47,7 @@ pub async fn put(
     }
     let state = if finding.open { "open" } else { "closed" };
     let sides = serde_json::to_value(&sides).map_err(|e| sqlx::Error::Encode(e.into()))?;
+    let was = known.as_ref().map(|k| k.state.clone());
     if known.is_some_and(|k| k.state == state && k.sides == sides) {
         return Ok(false);
     }
@@ -71,28 +72,28 @@ pub async fn put(
     )
     .execute(conn)
     .await?;
-    Ok(true)
+    Ok(was.as_deref() != Some(state) && (finding.open || was.is_some()))
 }
 
-/// Closes the incidents of subjects whose history no longer shows one (a device was revoked, say). Kept.
+/// Closes the incidents of subjects whose history no longer shows one (a device was revoked, say). Kept. Returns those that this closed.
 pub async fn close(
     conn: &mut PgConnection,
     organizer: Uuid,
     event: EventId,
     ids: &[Uuid],
     now: OffsetDateTime,
-) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query!(
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
         "update incidents set state = 'closed', updated_at = $4, closed_at = $4
-          where organizer_id = $1 and event_id = $2 and incident_id = any($3) and state = 'open'",
+          where organizer_id = $1 and event_id = $2 and incident_id = any($3) and state = 'open'
+         returning incident_id",
         organizer,
         event.0,
         ids,
         now,
     )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected())
+    .fetch_all(conn)
+    .await
 }
 
 /// An incident as stored.

@@ -56,6 +56,10 @@ pub struct Issued {
     pub bookings: Vec<Uuid>,
     /// Database clock, whole seconds: what their codes say.
     pub issued_at: OffsetDateTime,
+    /// Quotas of which this sold the last.
+    pub sold_out: Vec<Uuid>,
+    /// Somebody is told of it (`webhooks::facts`).
+    pub has_listeners: bool,
 }
 
 /// Issues those of `issues` that are held and whose payment is pending; leaves the others alone.
@@ -104,7 +108,7 @@ pub async fn issue(
           update quotas q set held = q.held - room.n, sold = q.sold + room.n
             from room
            where q.organizer_id = $1 and q.quota_id = room.quota_id
-          returning room.n
+          returning room.n, q.quota_id, q.sold = q.capacity as is_last
         ), paid as (
           update bookings b set status = 'paid', paid_at = $4, payment_until = null
             from mine
@@ -152,6 +156,8 @@ pub async fn issue(
         )
         select stamp.issued_at as "issued_at!",
                array(select booking_id from paid) as "bookings!",
+               array(select quota_id from moved where is_last) as "sold_out!",
+               exists (select from webhook_endpoints where organizer_id = $1) as "has_listeners!",
                (select coalesce(sum(n), 0) from moved) as "moved!", (select count(*) from made) as "made!",
                (select count(*) from entered) as "entered!", (select count(*) from settled) as "settled!",
                (select count(*) from wanted w join mine on mine.booking_id = w.booking_id
@@ -176,5 +182,10 @@ pub async fn issue(
             row.moved, row.made, row.entered, row.entries, row.settled, row.payments
         )));
     }
-    Ok(Issued { bookings: row.bookings, issued_at: row.issued_at })
+    Ok(Issued {
+        bookings: row.bookings,
+        issued_at: row.issued_at,
+        sold_out: row.sold_out,
+        has_listeners: row.has_listeners,
+    })
 }

@@ -63,6 +63,7 @@ pub mod user_identity;
 pub mod users;
 pub mod waiting;
 pub mod waiting_room;
+pub mod webhook;
 
 use std::time::Duration;
 

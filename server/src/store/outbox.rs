@@ -1,5 +1,6 @@
 //! Messages on their way out, over every channel. Enqueued in the transaction of their cause, under whatever context
-//! that has; worked off by the worker (`jobs::outbox`).
+//! that has; worked off by the worker (`jobs::outbox`). What organizers' webhooks are told stands in the same table, of the
+//! channel `webhook`: `store::webhook`.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -485,7 +486,7 @@ pub async fn dead(
     let rows = sqlx::query!(
         r#"select id, channel, kind, recipient, organizer_id, attempts, dead_because as "because!", last_error, created_at
              from outbox
-            where status = 'dead' and dead_because <> 'switched_off'
+            where status = 'dead' and dead_because <> 'switched_off' and channel <> 'webhook'
               and ($1::timestamptz is null or (created_at, id) < ($1, $2::uuid))
             order by created_at desc, id desc limit $3"#,
         before.map(|b| b.0),
@@ -514,7 +515,8 @@ pub async fn lock_dead(
     id: Uuid,
 ) -> Result<Option<(String, DeadBecause, Option<Uuid>)>, sqlx::Error> {
     let row = sqlx::query!(
-        r#"select kind, dead_because as "because!", organizer_id from outbox where id = $1 and status = 'dead' for update"#,
+        r#"select kind, dead_because as "because!", organizer_id from outbox
+            where id = $1 and status = 'dead' and channel <> 'webhook' for update"#,
         id,
     )
     .fetch_optional(conn)

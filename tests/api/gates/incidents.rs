@@ -194,3 +194,40 @@ async fn statistics_equal_what_the_log_proves() -> Result<()> {
     assert_eq!(venue.server.get(&venue.path("/stats")).await?.status, 401);
     Ok(())
 }
+
+/// The organizer's webhooks hear of each admission once, whoever uploads it how often, and of the incident as it opens and
+/// closes.
+#[tokio::test]
+async fn webhooks_are_told_of_admissions_and_incidents_once() -> Result<()> {
+    let venue = Venue::open().await?;
+    let hook = json!({ "url": "https://hooks.example.org/never-called" });
+    let hook = venue.server.post_as(&venue.owner, "/organizer/webhooks", &hook).await?.expect(201)?;
+    let path = format!("/organizer/webhooks/{}/deliveries", hook["endpoint_id"].as_str().context("an id")?);
+    let mut gates = [venue.device("A").await?, venue.device("B").await?];
+    gates[0].admit(&venue, ticket(1));
+    gates[0].refuse(&venue, ticket(2), Outcome::Revoked);
+    venue.clock.advance(Duration::from_secs(60));
+    let second = gates[1].admit(&venue, ticket(1));
+    for gate in gates.iter().chain(&gates) {
+        gate.push(&venue).await?;
+    }
+    let told = async |of: &str| -> Result<Vec<Value>> {
+        let page = venue.server.get_as(&venue.owner, &format!("{path}?type={of}")).await?.expect(200)?;
+        page["items"].as_array().cloned().context("items")
+    };
+    assert_eq!(told("ticket.checked_in").await?.len(), 2, "each once; what was refused is none");
+    assert_eq!(told("incident.opened").await?.len(), 1);
+    assert_eq!(told("incident.closed").await?.len(), 0);
+    gates[1].undo(&venue, second);
+    gates[1].push(&venue).await?;
+    gates[1].push(&venue).await?;
+    assert_eq!((told("incident.opened").await?.len(), told("incident.closed").await?.len()), (1, 1));
+    let closed = told("incident.closed").await?;
+    let closed = format!("{path}/{}", closed[0]["delivery_id"].as_str().context("an id")?);
+    let body = venue.server.get_as(&venue.owner, &closed).await?.expect(200)?["body"]["data"].clone();
+    assert_eq!(
+        (&body["incident_id"], &body["kind"]),
+        (&only_incident(&venue).await?["incident_id"], &json!("double_admission"))
+    );
+    Ok(())
+}

@@ -4,6 +4,7 @@ mod occasions;
 mod outbox;
 mod push;
 mod sms;
+mod webhooks;
 
 use anyhow::{Context as _, Result};
 use hvflvspot::clock::TestClock;

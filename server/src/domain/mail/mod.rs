@@ -9,6 +9,7 @@ mod offer;
 mod sales;
 mod template;
 mod ticket;
+mod webhook;
 mod write;
 
 use serde_json::{Map, Value};
@@ -63,9 +64,16 @@ pub fn compose(kind: &str, language: &str, facts: &Map<String, Value>) -> Result
 
 /// Every template.
 fn all() -> impl Iterator<Item = &'static Template> {
-    [account::TEMPLATES, booking::TEMPLATES, offer::TEMPLATES, sales::TEMPLATES, ticket::TEMPLATES]
-        .into_iter()
-        .flatten()
+    [
+        account::TEMPLATES,
+        booking::TEMPLATES,
+        offer::TEMPLATES,
+        sales::TEMPLATES,
+        ticket::TEMPLATES,
+        webhook::TEMPLATES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 impl Letter {
@@ -164,7 +172,7 @@ mod tests {
             "client": "Firefox", "address": "192.0.2.1", "organizer": "Nachtklang", "role": "door", "quantity": 2,
             "ticket_type": "Standing", "place": "Stadtsaal", "reason": "Storm", "refund": money, "total": money,
             "tickets": "2 × Standing", "what": { "en": "this", "de": "dies", "es": "esto", "fr": "ceci" },
-            "attached": "yes", "subject": "Doors", "body": "One.\n\nTwo.",
+            "attached": "yes", "url": "https://hooks.example/in", "subject": "Doors", "body": "One.\n\nTwo.",
         });
         all.as_object().cloned().unwrap_or_default()
     }
@@ -184,7 +192,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(kinds.len(), 32, "{kinds:?}");
+        assert_eq!(kinds.len(), 34, "{kinds:?}");
     }
 
     #[test]

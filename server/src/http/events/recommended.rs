@@ -78,7 +78,8 @@ enum ReasonCode {
     security((), ("session" = []), ("bearer" = [])),
     responses(
         (status = 200, body = Page<RecommendedEvent>), (status = 304, description = "Not changed (If-None-Match); only without an account"),
-        (status = 400, description = "`invalid_query`", body = Problem), (status = 401, body = Problem), (status = 403, body = Problem),
+        (status = 400, description = "`invalid_query`, `two_credentials`", body = Problem), (status = 401, body = Problem),
+        (status = 403, description = "`scope_required`: not for system accounts", body = Problem),
     ),
 )]
 pub(super) async fn recommended(

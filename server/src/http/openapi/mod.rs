@@ -44,6 +44,7 @@ use crate::app::AppState;
         (name = "devices", description = "The organizer's side of gate devices: invitations, health, incidents"),
         (name = "gates", description = "What gate devices call: CBOR, signed (docs/PROTOCOL.md)"),
         (name = "notifications", description = "What accounts hear of and how; what organizers write to those who come"),
+        (name = "webhooks", description = "Servers of the organizer that are told what happens (docs/WEBHOOKS.md)"),
         (name = "admin", description = "For administrators of the platform"),
         (name = "statistics", description = "An event in numbers"),
         (name = "health", description = "For load balancers and monitoring"),

@@ -18,6 +18,7 @@ use crate::http::fields::{Wrong, money};
 use crate::http::page::MoneyJson;
 use crate::store::cancellation as rows;
 use crate::store::event;
+use crate::webhooks::facts;
 
 /// Why an event is canceled.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -101,6 +102,8 @@ pub(super) async fn cancel(
         EventStatus::Canceled.as_str().clone_into(&mut event.status);
         event.updated_at = now;
         event::update(&mut tx, &event).await?;
+        let fact = facts::event_canceled(&app, &event, &reason);
+        facts::tell(&mut tx, member.organizer_id, &[fact], now).await?;
         finish(&app, tx, &member, event_id, "event.canceled", ("event", event_id)).await?;
     }
     Ok((StatusCode::ACCEPTED, Json(progress(&app, &member, event_id).await?)))

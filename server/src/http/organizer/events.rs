@@ -16,6 +16,7 @@ use crate::app::{App, AppState};
 use crate::domain::catalog::{EventStatus, type_window};
 use crate::domain::pricing::FeeBearer;
 use crate::domain::text::{MAX_SLUG, looks_like_time_zone, slug_of};
+use crate::domain::webhook::Fact;
 use crate::http::auth::Staff;
 use crate::http::error::{ApiError, FieldError, Problem};
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
@@ -27,6 +28,7 @@ use crate::store::door::{self, CheckinList};
 use crate::store::event::{self, Event};
 use crate::store::outbox::{self, NewMail};
 use crate::store::{Tx, change, is_unique_violation, message, organizer, ticket_type};
+use crate::webhooks::facts;
 
 const LIST: &str = "organizer_events";
 
@@ -275,6 +277,8 @@ pub(super) async fn update(
     if is_elsewhere(&before, &event) && event.status == "published" {
         tell_holders(&app, &mut tx, &event).await?;
     }
+    let told: Vec<Fact> = facts::event_changed(&app, &before, &event).into_iter().collect();
+    facts::tell(&mut tx, member.organizer_id, &told, event.updated_at).await?;
     finish(&app, tx, &member, event_id, "event.updated", ("event", event_id)).await?;
     Ok(Json(json(event)))
 }
@@ -415,6 +419,7 @@ pub(super) async fn publish(
     event.published_at = Some(now);
     event.updated_at = now;
     event::update(&mut tx, &event).await?;
+    facts::tell(&mut tx, member.organizer_id, &[facts::event_published(&app, &event)], now).await?;
     finish(&app, tx, &member, event_id, "event.published", ("event", event_id)).await?;
     Ok(Json(json(event)))
 }

@@ -21,6 +21,7 @@ mod rules;
 mod system_accounts;
 mod ticket_types;
 mod tickets;
+mod webhooks;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -52,6 +53,14 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(system_accounts::rotate))
         .routes(routes!(system_accounts::revoke))
         .routes(routes!(payment_account::show, payment_account::put, payment_account::remove))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::show, webhooks::update, webhooks::remove))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::ping))
+        .routes(routes!(webhooks::replay_range))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::delivery))
+        .routes(routes!(webhooks::replay))
         .routes(routes!(events::create))
         .routes(routes!(events::update))
         .routes(routes!(events::list))
