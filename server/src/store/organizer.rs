@@ -22,6 +22,38 @@ pub struct Organizer {
     pub updated_at: OffsetDateTime,
 }
 
+/// How far an organizer's approval is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = OrganizerStatus)]
+pub enum Status {
+    Draft,
+    Submitted,
+    Approved,
+    Rejected,
+}
+
+impl Status {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Submitted => "submitted",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    /// From the column, whose values a CHECK bounds; an unknown one may do the least.
+    pub fn from_column(text: &str) -> Self {
+        match text {
+            "submitted" => Self::Submitted,
+            "approved" => Self::Approved,
+            "rejected" => Self::Rejected,
+            _ => Self::Draft,
+        }
+    }
+}
+
 /// The profile; under the organizer's context.
 pub async fn find(conn: &mut PgConnection, organizer_id: Uuid) -> Result<Option<Organizer>, sqlx::Error> {
     sqlx::query_as!(
@@ -200,4 +232,62 @@ pub async fn submit(
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Organizers of a status, the oldest first; under an administrator's context.
+pub async fn of_status(
+    conn: &mut PgConnection,
+    status: Status,
+    after: Option<(OffsetDateTime, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Organizer>, sqlx::Error> {
+    let (created_at, organizer_id) = after.unzip();
+    sqlx::query_as!(
+        Organizer,
+        "select organizer_id, name, legal_name, description, contact_email, website, address, country, tax_id, status,
+                status_reason, created_at, updated_at
+           from organizers
+          where status = $1 and ($2::timestamptz is null or (created_at, organizer_id) > ($2, $3::uuid))
+          order by created_at, organizer_id
+          limit $4",
+        status.as_str(),
+        created_at,
+        organizer_id,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// The profile, locked until the transaction ends.
+pub async fn lock(conn: &mut PgConnection, organizer_id: Uuid) -> Result<Option<Organizer>, sqlx::Error> {
+    sqlx::query_as!(
+        Organizer,
+        "select organizer_id, name, legal_name, description, contact_email, website, address, country, tax_id, status,
+                status_reason, created_at, updated_at
+           from organizers where organizer_id = $1 for update",
+        organizer_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Writes an administrator's decision.
+pub async fn decide(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    status: Status,
+    reason: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update organizers set status = $2, status_reason = $3, updated_at = $4 where organizer_id = $1",
+        organizer_id,
+        status.as_str(),
+        reason,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }

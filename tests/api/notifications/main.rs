@@ -4,6 +4,7 @@ mod occasions;
 mod outbox;
 mod push;
 mod sms;
+mod verification;
 mod webhooks;
 
 use anyhow::{Context as _, Result};

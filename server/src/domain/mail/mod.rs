@@ -192,7 +192,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(kinds.len(), 34, "{kinds:?}");
+        assert_eq!(kinds.len(), 36, "{kinds:?}");
     }
 
     #[test]

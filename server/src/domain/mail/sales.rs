@@ -14,6 +14,44 @@ const WHY: Part = Small(text(
 
 pub(super) const TEMPLATES: &[Template] = &[
     Template {
+        kind: "organizer.approved",
+        subject: text(
+            "{organizer} is approved",
+            "{organizer} ist freigegeben",
+            "{organizer} está aprobado",
+            "{organizer} est approuvé",
+        ),
+        parts: &[Paragraph(text(
+            "{organizer} is approved: you can publish events now.",
+            "{organizer} ist freigegeben: Sie können jetzt Veranstaltungen veröffentlichen.",
+            "{organizer} está aprobado: ya puede publicar eventos.",
+            "{organizer} est approuvé : vous pouvez maintenant publier des événements.",
+        ))],
+    },
+    Template {
+        kind: "organizer.rejected",
+        subject: text(
+            "{organizer} is not approved",
+            "{organizer} ist nicht freigegeben",
+            "{organizer} no está aprobado",
+            "{organizer} n'est pas approuvé",
+        ),
+        parts: &[
+            Paragraph(text(
+                "{organizer} is not approved. The reason: {reason}",
+                "{organizer} ist nicht freigegeben. Der Grund: {reason}",
+                "{organizer} no está aprobado. El motivo: {reason}",
+                "{organizer} n'est pas approuvé. La raison : {reason}",
+            )),
+            Paragraph(text(
+                "Change the profile and submit it again.",
+                "Ändern Sie das Profil und reichen Sie es noch einmal ein.",
+                "Cambie el perfil y envíelo de nuevo.",
+                "Modifiez le profil et soumettez-le à nouveau.",
+            )),
+        ],
+    },
+    Template {
         kind: "sales.first",
         subject: text(
             "The first sale: {event}",

@@ -22,6 +22,7 @@ mod system_accounts;
 mod ticket_types;
 mod tickets;
 mod webhooks;
+mod verification;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -42,7 +43,10 @@ pub(super) use questions::QuestionJson;
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(profile::show, profile::put))
-        .routes(routes!(profile::submit))
+        .routes(routes!(verification::submit))
+        .routes(routes!(verification::list))
+        .routes(routes!(verification::approve))
+        .routes(routes!(verification::reject))
         .routes(routes!(members::list))
         .routes(routes!(members::change, members::remove))
         .routes(routes!(invitations::list, invitations::create))

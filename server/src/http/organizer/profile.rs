@@ -148,32 +148,6 @@ pub(super) async fn put(
     Ok((status, Json(json(stored, role))))
 }
 
-/// Asks for approval.
-#[utoipa::path(
-    post, path = "/organizer/verification", operation_id = "submit_verification", tag = "organizer",
-    params(("Organizer-Id" = Option<Uuid>, Header, description = "Required of members of several organizers")),
-    security(("bearer" = [])),
-    responses(
-        (status = 202, description = "Submitted", body = ProfileJson), (status = 403, body = Problem),
-        (status = 409, description = "`already_submitted`", body = Problem),
-    ),
-)]
-pub(super) async fn submit(
-    State(app): State<AppState>,
-    member: Member,
-) -> Result<(StatusCode, Json<ProfileJson>), ApiError> {
-    let mut tx = app.db.tenant(member.organizer_id).await?;
-    if !organizer::submit(&mut tx, member.organizer_id, app.clock.now()).await? {
-        return Err(ApiError::conflict("already_submitted", "only a draft or rejected profile is submitted"));
-    }
-    let object = ("organizer", member.organizer_id);
-    super::record(&app, &mut tx, &member, "organizer.submitted", object, serde_json::json!({})).await?;
-    let found = organizer::find(&mut tx, member.organizer_id).await?;
-    tx.commit().await?;
-    let organizer = found.ok_or_else(|| ApiError::not_found("organizer"))?;
-    Ok((StatusCode::ACCEPTED, Json(json(organizer, member.role))))
-}
-
 /// The id of the organizer that an account makes, a function of the account: whoever repeats the call, even
 /// at the same time, cannot make a second one.
 fn first_organizer_of(user_id: Uuid) -> Uuid {
@@ -250,7 +224,7 @@ impl ProfileRequest {
     }
 }
 
-fn json(of: Organizer, role: OrgRole) -> ProfileJson {
+pub(super) fn json(of: Organizer, role: OrgRole) -> ProfileJson {
     ProfileJson {
         organizer_id: of.organizer_id,
         status: of.status,
