@@ -49,7 +49,10 @@ async fn a_refused_organizer_reads_why_asks_again_and_publishes_once_it_is_appro
     assert_eq!(as_admin(&stage, &admin, "approve", json!({})).await?.expect(409)?["code"], "not_submitted");
     let asked = stage.own("/organizer/verification", json!({})).await?.expect(202)?;
     assert_eq!((&asked["status"], &asked["status_reason"]), (&json!("submitted"), &Value::Null));
-    assert_eq!(stage.own("/organizer/verification", json!({})).await?.expect(409)?["code"], "already_submitted");
+    assert_eq!(
+        stage.own("/organizer/verification", json!({})).await?.expect(409)?["code"],
+        "already_submitted"
+    );
     assert_eq!(queue(&stage, &admin, "").await?, ["Nachtklang"]);
     assert!(queue(&stage, &admin, "?status=rejected").await?.is_empty());
 

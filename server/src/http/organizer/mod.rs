@@ -21,8 +21,8 @@ mod rules;
 mod system_accounts;
 mod ticket_types;
 mod tickets;
-mod webhooks;
 mod verification;
+mod webhooks;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
