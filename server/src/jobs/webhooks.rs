@@ -162,16 +162,13 @@ async fn deliver(app: &AppState, of: &Leased) -> anyhow::Result<()> {
         webhook::log(&mut tx, of.organizer_id, of.id, &attempt).await?;
     }
     let (organizer_id, endpoint_id) = (of.organizer_id, of.endpoint_id);
-    match (&outcome, &endpoint) {
-        (Outcome::Delivered(_), _) => {
-            webhook::note_success(&mut tx, organizer_id, endpoint_id, now).await?;
-        }
-        (Outcome::Failed(..), Some(endpoint)) => {
-            if webhook::note_failure(&mut tx, organizer_id, endpoint_id, is_gone, FAILING, now).await? {
-                disabled(app, &mut tx, endpoint, is_gone).await?;
-            }
-        }
-        _ => {}
+    if matches!(outcome, Outcome::Delivered(_)) {
+        webhook::note_success(&mut tx, organizer_id, endpoint_id, now).await?;
+    }
+    if let (Outcome::Failed(..), Some(endpoint)) = (&outcome, &endpoint)
+        && webhook::note_failure(&mut tx, organizer_id, endpoint_id, is_gone, FAILING, now).await?
+    {
+        disabled(app, &mut tx, endpoint, is_gone).await?;
     }
     let ours = webhook::end(&mut tx, of, &ending, now).await?;
     tx.commit().await?;
