@@ -11,7 +11,7 @@ setup: ## install what is missing to build and run (or name it)
 
 run: ## set up, build, serve on port 3000 with demo data, perform the tour, serve on
 	@scripts/setup run
-	@cargo build --quiet -p hvflvspot -p gate-core
+	@cargo build --quiet --workspace --bins
 	@scripts/run
 
 dev: ## the same server, rebuilt and restarted at every change
@@ -38,7 +38,7 @@ test: ## everything a change needs: lints and all tests, on a real PostgreSQL th
 
 test-all: test ## adds the tour, performed against a server of its own on a fresh data folder, and third parties
 	@scripts/setup third
-	HISTORIES=1000 cargo nextest run -p hvflvspot-tests --test selling histories
+	HISTORIES=1000 cargo nextest run --workspace -E 'binary(selling) & test(/^histories::/)'
 	@scripts/third/openapi
 	@scripts/third/schemathesis
 	@scripts/third/slowhttptest

@@ -639,6 +639,7 @@ async fn found(server: &TestServer, db: &mut PgConnection, name: &str) -> Result
     .await?;
     let mut side = Side { organizer, owner, ..Side::default() };
     side.ids = BTreeMap::from([
+        ("organizer_id", side.organizer.clone()),
         ("event_id", event),
         ("ticket_type_id", text(&kind, "ticket_type_id")?),
         ("quota_id", text(&kind, "quota_id")?),

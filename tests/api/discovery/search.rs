@@ -88,7 +88,7 @@ async fn only_published_events_to_come_are_found() -> Result<()> {
     let long =
         json!({ "title": "Long show", "day": 1, "ends_at": (now() + Duration::days(4)).format(&Rfc3339)? });
     stage.event(long).await?;
-    stage.event(json!({ "title": "Short show", "day": 1 })).await?;
+    stage.event(json!({ "title": "Short show", "day": 2 })).await?;
     assert_eq!(stage.titles("q=show").await?, ["Long show", "Short show", "Canceled show"]);
     own(
         &stage.server,
@@ -105,7 +105,7 @@ async fn only_published_events_to_come_are_found() -> Result<()> {
     own(&stage.server, &stage.owner, Method::PUT, &path, json!({ "title": "Secret show" })).await?;
     assert_eq!(stage.titles("q=show").await?.len(), 2);
     // Over is over, whatever `from` says; what goes on is not.
-    stage.clock.advance(std::time::Duration::from_secs(2 * 86_400));
+    stage.clock.advance(std::time::Duration::from_secs(3 * 86_400));
     let from = encoded(&now().format(&Rfc3339)?);
     for query in ["q=show".to_owned(), String::new(), format!("from={from}"), "sort=popularity".to_owned()] {
         assert_eq!(stage.titles(&query).await?, ["Long show"], "{query}");
