@@ -29,6 +29,7 @@ const TEXTS = {
   on_site: ['On site', 'Vor Ort', 'En el recinto', 'Sur place'],
   admitted: ['Admitted', 'Eingelassen', 'Admitidas', 'Entrés'],
   expected: ['of {0}', 'von {0}', 'de {0}', 'sur {0}'],
+  no_shows: ['Did not come', 'Nicht gekommen', 'No vinieron', 'Absents'],
   sold: ['Sold', 'Verkauft', 'Vendidas', 'Vendus'],
   held: ['Held', 'Reserviert', 'Reservadas', 'Réservés'],
   refunded: ['Refunded', 'Erstattet', 'Reembolsadas', 'Remboursés'],
@@ -142,7 +143,9 @@ function drawLive() {
   at('age').textContent = say('as_of', clock(heard));
   at('figures').replaceChildren(
     figure('on_site', number(stats.on_site)),
-    figure('admitted', number(stats.admitted), say('expected', number(stats.expected))),
+    // Expected are those who have not come yet.
+    figure('admitted', number(stats.admitted), say('expected', number(stats.admitted + stats.expected))),
+    ...(stats.no_shows === null ? [] : [figure('no_shows', number(stats.no_shows))]),
     figure('sold', number(tickets.sold), say('expected', number(tickets.capacity))),
     figure('revenue', money(revenue.net), revenue.refunds.amount_minor ? say('after_refunds', money(revenue.gross), money(revenue.refunds)) : undefined),
   );
