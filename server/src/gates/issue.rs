@@ -121,6 +121,8 @@ async fn issue(
     event: EventId,
     claim: Option<(DeviceId, ManifestVersion)>,
 ) -> Result<ManifestVersion, IssueError> {
+    // Before the snapshot: what comes after it must not wait longer for the next header than it may.
+    let issued_at = app.clock.now();
     let mut tx = app.db.tenant_snapshot(organizer.0).await?;
     // Read at once after the snapshot was taken: `as_of` must not be later than what the snapshot shows.
     let database_now = manifests::clock(&mut tx).await?;
@@ -166,7 +168,7 @@ async fn issue(
     }
     let new = NewHeader {
         version,
-        issued_at: app.clock.now(),
+        issued_at,
         header: &signed,
         key_list: &key_list,
         bucket_hashes: rows.hashes.as_deref(),
