@@ -11,4 +11,5 @@ pub mod qr;
 pub mod receipt;
 pub mod table;
 pub mod ticket;
+pub mod unhurried;
 pub mod when;
