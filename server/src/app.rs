@@ -18,6 +18,7 @@ use crate::auth::supabase::Supabase;
 use crate::auth::{AccessTokens, Passwords};
 use crate::clock::{SharedClock, SharedRng};
 use crate::config::Config;
+use crate::discovery::counted::Counted;
 use crate::documents::fonts::Fonts;
 use crate::gates::Gates;
 use crate::http::arrival::Arrivals;
@@ -76,6 +77,8 @@ pub struct App {
     pub mail_status: StatusSince,
     pub metrics: Metrics,
     pub limits: Limits,
+    /// How many events a search finds, if very many.
+    pub counted: Counted,
     /// Work whose request was answered before it: `wait` waits until there is none.
     pub background: TaskTracker,
     /// Cancelled when the server stops: long polls and streams end, jobs finish their step.
@@ -120,6 +123,7 @@ impl AppState {
             mail_status: StatusSince::default(),
             metrics: Metrics::default(),
             limits: Limits::default(),
+            counted: Counted::default(),
             background,
             stopping: CancellationToken::new(),
             selling: Selling::new(&config, &master_key)?,

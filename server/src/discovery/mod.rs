@@ -1,5 +1,6 @@
 //! Finding events: search and recommendations. What is asked of the store in which order; HTTP is above, words and
 //! ranks are in `domain/search`.
 
+pub mod counted;
 pub mod recommend;
 pub mod search;

@@ -138,7 +138,12 @@ pub async fn search_reading(app: &App, mut asked: Asked, reading: Reading) -> Re
     }
     if asked.facets {
         let document = readings.as_ref().map(|r| r.wide.as_ref().unwrap_or(&r.near).as_str());
-        answer.facets = Some(search::facets(&mut tx, document, &asked.narrow).await?);
+        let key = format!("{document:?} {:?}", asked.narrow);
+        let count = search::facets(&mut tx, document, &asked.narrow);
+        answer.facets = Some(match reading {
+            Reading::Indexes => app.counted.or_count(key, app.clock.monotonic(), count).await?,
+            Reading::WholeTable => count.await?,
+        });
     }
     tx.commit().await?;
     Ok(answer)
