@@ -10,6 +10,7 @@ pub mod report;
 mod sale;
 mod scan;
 mod search;
+mod services;
 mod site;
 
 use clap::ValueEnum;
@@ -32,6 +33,8 @@ pub enum What {
     Recommend,
     /// Searching 100,000 synthetic events
     Search,
+    /// Each service beside the times of the product it replaced
+    Services,
     /// All of them
     All,
 }
@@ -63,6 +66,9 @@ pub async fn run(what: What, seconds: u64, json: bool) -> anyhow::Result<()> {
     }
     if wanted(What::Search) {
         search::run(report("search")).await?;
+    }
+    if wanted(What::Services) {
+        services::run(report("services")).await?;
     }
     Ok(())
 }

@@ -51,7 +51,7 @@ pub async fn run(report: Report) -> Result<()> {
     let filled = SystemClock.monotonic().saturating_sub(started);
     report.plain("100,000 synthetic events", "filled in", filled.as_secs_f64(), "s");
     type Make = fn(&mut StdRng, &Source) -> Probe;
-    let kinds: [(&str, Make); 15] = [
+    let kinds: [(&str, Make); 16] = [
         ("one word", |rng, of| words(vec![word(rng, of)])),
         ("several words", |rng, of| words(vec![word(rng, of), last_word(of), of.city.clone()])),
         ("two frequent words", |rng, of| words(vec![word(rng, of), word(rng, of)])),
@@ -82,7 +82,12 @@ pub async fn run(report: Report) -> Result<()> {
             ..Probe::default()
         }),
         ("facets of a word", |rng, of| Probe { facets: true, ..words(vec![word(rng, of)]) }),
-        ("facets of everything", |_, _| Probe { facets: true, ..Probe::default() }),
+        ("facets from a day on", |rng, _| Probe {
+            facets: true,
+            from_day: rng.random_range(0..300),
+            ..Probe::default()
+        }),
+        ("facets of everything, kept", |_, _| Probe { facets: true, ..Probe::default() }),
     ];
     let mut every = Times::default();
     for (case, make) in kinds {
@@ -123,6 +128,25 @@ pub async fn run(report: Report) -> Result<()> {
     report.plain("all of these", "p50", every.quantile_ms(0.5), "ms");
     report.plain("all of these", "p99", every.quantile_ms(0.99), "ms");
     server.close().await
+}
+
+/// Requests as people type them: words, beginnings, typos.
+///
+/// # Errors
+/// If no path can be written.
+pub(super) fn everyday(rng: &mut StdRng, all: &[Source], count: usize) -> Result<Vec<String>> {
+    let now = SystemClock.now();
+    let one = |n| {
+        let of = &all[rng.random_range(0..all.len())];
+        let typed = match n % 4 {
+            0 => vec![word(rng, of)],
+            1 => vec![word(rng, of), last_word(of), of.city.clone()],
+            2 => vec![start_of(&last_word(of), 4)],
+            _ => vec![mistyped(rng, &last_word(of))],
+        };
+        words(typed).path(now)
+    };
+    (0..count).map(one).collect()
 }
 
 /// Pages 21 to 60 of a list.

@@ -86,6 +86,7 @@ impl Server {
             ("dev", "true".to_owned()),
             ("gateway.latency_ms", "0".to_owned()),
             ("auth.logins_per_minute", "1000".to_owned()),
+            ("notifications.messages_per_day", "1000".to_owned()),
         ];
         let config = config::load(None, [], &settings)?.config;
         let database = Database::open(&config, &rng).await?;
