@@ -160,6 +160,31 @@ impl Language {
     }
 }
 
+/// A text in every language.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Text {
+    pub en: &'static str,
+    pub de: &'static str,
+    pub es: &'static str,
+    pub fr: &'static str,
+}
+
+impl Text {
+    pub const fn of(&self, language: Language) -> &'static str {
+        match language {
+            Language::En => self.en,
+            Language::De => self.de,
+            Language::Es => self.es,
+            Language::Fr => self.fr,
+        }
+    }
+}
+
+/// English, German, Spanish, French.
+pub(crate) const fn text(en: &'static str, de: &'static str, es: &'static str, fr: &'static str) -> Text {
+    Text { en, de, es, fr }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,10 @@
 //! what scores high and resembles what is already in it least (maximal marginal relevance, Carbonell and Goldstein 1998),
 //! with a bound per organizer and per category. The largest parts of an event's score are its reasons.
 
+mod words;
+
+pub use words::category_name;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use time::{OffsetDateTime, Weekday};

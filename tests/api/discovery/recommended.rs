@@ -1,8 +1,11 @@
 //! What is recommended to whom, and what never; what is remembered of looks, and how it is forgotten.
 
 use anyhow::{Context as _, Result};
+use hvflvspot::domain::language::Language;
+use hvflvspot::domain::recommend::category_name;
 use reqwest::Method;
 use serde_json::{Value, json};
+use support::server::{Reply, send};
 
 use super::{Stage, organizer, own, sign_up, text, titles};
 
@@ -188,6 +191,98 @@ async fn looks_are_counted_sparingly_serve_their_account_alone_and_are_forgotten
     )
     .await?;
     assert_eq!(looks(&stage).await?, [0_i32; 0], "gone with the account");
+    Ok(())
+}
+
+/// The recommendations as somebody asks for them whose browser speaks a language.
+async fn spoken(stage: &Stage, token: Option<&str>, accepted: &str) -> Result<Reply> {
+    let request = stage.server.request(Method::GET, "/events/recommended");
+    let request = request.header("Accept-Language", accepted);
+    send(match token {
+        Some(token) => request.bearer_auth(token),
+        None => request,
+    })
+    .await
+}
+
+/// Whether an answer depends on a header of the request.
+fn varies(reply: &Reply, with: &str) -> bool {
+    let all = reply.headers.get_all("vary").iter().filter_map(|v| v.to_str().ok());
+    all.flat_map(|v| v.split(',')).any(|name| name.trim().eq_ignore_ascii_case(with))
+}
+
+/// The words of an event's first reason of a kind.
+fn said(page: &Value, title: &str, code: &str) -> Result<String> {
+    let items = page["items"].as_array().context("a page")?;
+    let item = items.iter().find(|i| i["title"] == title).with_context(|| format!("no {title}"))?;
+    let reasons = item["reasons"].as_array().context("reasons")?;
+    let reason = reasons.iter().find(|r| r["code"] == code).with_context(|| format!("no {code}: {item}"))?;
+    Ok(text(reason, "text"))
+}
+
+#[tokio::test]
+async fn reasons_are_said_in_the_language_that_was_asked_for_and_kept_for_it_alone() -> Result<()> {
+    let stage = Stage::open().await?;
+    let hit = stage.event(json!({ "title": "The hit", "category_id": "festival", "day": 90 })).await?;
+    stage.sell(&hit, 5).await?;
+    stage.refresh().await?;
+    let mut tags = Vec::new();
+    for (accepted, language, words) in [
+        ("en-GB,en;q=0.9", "en", "Many people go there"),
+        ("de-AT,de;q=0.9,en;q=0.8", "de", "Viele gehen hin"),
+        ("es", "es", "Va mucha gente"),
+        ("it, fr;q=0.5", "fr", "Beaucoup de monde y va"),
+        ("it", "en", "Many people go there"),
+    ] {
+        let reply = spoken(&stage, None, accepted).await?;
+        assert_eq!(reply.header("content-language"), language, "{accepted}");
+        assert!(["accept-language", "authorization", "cookie"].iter().all(|of| varies(&reply, of)));
+        assert_eq!(reply.header("cache-control"), "public, max-age=30");
+        tags.push(reply.header("etag").to_owned());
+        assert_eq!(said(&reply.expect(200)?, "The hit", "popular")?, words);
+    }
+    assert_ne!(tags[0], tags[1], "what one has does not answer for another");
+    assert_eq!(tags[0], tags[4]);
+    let again = stage.server.request(Method::GET, "/events/recommended").header("Accept-Language", "de");
+    let again = send(again.header("If-None-Match", &tags[1])).await?;
+    assert_eq!((again.status.as_u16(), again.header("content-language")), (304, "de"));
+    assert!(varies(&again, "accept-language"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_account_reads_its_reasons_in_its_own_language() -> Result<()> {
+    let stage = Stage::open().await?;
+    let (jazz, _) = town(&stage).await?;
+    let guest = sign_up(&stage.server, "guest@example.org").await?;
+    book(&stage, &guest, &jazz).await?;
+    let french = json!({ "language": "fr", "preferences": [] });
+    own(&stage.server, &guest, Method::PUT, "/notifications/preferences", french).await?;
+    let reply = spoken(&stage, Some(&guest), "de").await?;
+    assert_eq!((reply.header("content-language"), reply.header("cache-control")), ("fr", "private, no-store"));
+    let page = reply.expect(200)?;
+    assert_eq!(
+        said(&page, "Evening with Trio Blau", "similar")?,
+        "Dans le genre de « Jazz one », que vous avez réservé"
+    );
+    assert_eq!(
+        said(&page, "Jazz two", "organizer")?,
+        "Par Nachtklang, dont vous connaissez les événements"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_category_has_a_name_in_every_language() -> Result<()> {
+    let stage = Stage::open().await?;
+    let known = stage.server.get("/categories").await?.expect(200)?;
+    let items = known["items"].as_array().context("categories")?;
+    assert!(!items.is_empty());
+    for category in items {
+        let id = text(category, "category_id");
+        assert_eq!(category_name(&id, Language::En), category["name"].as_str(), "{id}");
+        assert!(Language::ALL.iter().all(|l| category_name(&id, *l).is_some_and(|name| !name.is_empty())));
+    }
     Ok(())
 }
 

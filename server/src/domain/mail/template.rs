@@ -6,31 +6,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Block, ComposeError, Facts, Letter};
 use crate::domain::language::Language;
-
-/// A text in every language.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Text {
-    pub en: &'static str,
-    pub de: &'static str,
-    pub es: &'static str,
-    pub fr: &'static str,
-}
-
-impl Text {
-    pub const fn of(&self, language: Language) -> &'static str {
-        match language {
-            Language::En => self.en,
-            Language::De => self.de,
-            Language::Es => self.es,
-            Language::Fr => self.fr,
-        }
-    }
-}
-
-/// English, German, Spanish, French.
-pub(super) const fn text(en: &'static str, de: &'static str, es: &'static str, fr: &'static str) -> Text {
-    Text { en, de, es, fr }
-}
+pub(super) use crate::domain::language::{Text, text};
 
 /// A piece of a template.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -11,12 +11,14 @@ use super::public;
 use super::search::{FoundEvent, json as found_json};
 use crate::app::AppState;
 use crate::discovery::recommend::{self, Recommended};
-use crate::domain::recommend::Reason;
+use crate::domain::language::Language;
+use crate::domain::recommend::{Reason, category_name};
 use crate::http::auth::Caller;
+use crate::http::edge;
 use crate::http::error::{ApiError, FieldError, Problem};
 use crate::http::extract::ApiQuery;
 use crate::http::page::Page;
-use crate::store::event;
+use crate::store::{event, users};
 
 const FEW: u32 = 10;
 const MOST: u32 = 50;
@@ -50,7 +52,7 @@ pub(super) struct RecommendedEvent {
 #[derive(Debug, Serialize, ToSchema)]
 struct ReasonJson {
     code: ReasonCode,
-    /// For people, in English.
+    /// For people, in the language of `Content-Language`.
     text: String,
 }
 
@@ -73,11 +75,18 @@ enum ReasonCode {
 /// (`{"recommendations": false}` in its metadata forgets the looks and uses neither); for everybody else from what is
 /// popular, near and soon. What the account goes to already and what is sold out is left out, and no organizer or
 /// category fills the list.
+///
+/// The reasons are written in the account's language; for everybody else in English, German, Spanish or French, as
+/// `Accept-Language` asks.
 #[utoipa::path(
     get, path = "/events/recommended", operation_id = "recommended_events", tag = "events", params(RecommendedQuery),
     security((), ("session" = []), ("bearer" = [])),
     responses(
-        (status = 200, body = Page<RecommendedEvent>), (status = 304, description = "Not changed (If-None-Match); only without an account"),
+        (
+            status = 200, body = Page<RecommendedEvent>,
+            headers(("Content-Language" = String, description = "Of the reasons: `en`, `de`, `es` or `fr`")),
+        ),
+        (status = 304, description = "Not changed (If-None-Match); only without an account"),
         (status = 400, description = "`invalid_query`, `two_credentials`", body = Problem), (status = 401, body = Problem),
         (status = 403, description = "`scope_required`: not for system accounts", body = Problem),
     ),
@@ -99,12 +108,26 @@ pub(super) async fn recommended(
     let mut tx = app.db.platform().await?;
     let categories = event::categories(&mut tx).await?;
     tx.commit().await?;
-    let items = chosen.into_iter().map(|of| json(of, &categories)).collect();
+    let language = match user {
+        Some(user_id) => {
+            let mut tx = app.db.user(user_id).await?;
+            let language = users::language(&mut tx, user_id).await?;
+            tx.commit().await?;
+            language
+        }
+        None => edge::language(),
+    };
+    let items = chosen.into_iter().map(|of| json(of, &categories, language)).collect();
     let page: Page<RecommendedEvent> = Page { items, next_cursor: None };
-    match user {
-        None => public(&headers, &page),
-        Some(_) => Ok(([(header::CACHE_CONTROL, "private, no-store")], Json(page)).into_response()),
-    }
+    let mut response = match user {
+        None => public(&headers, &page)?,
+        Some(_) => ([(header::CACHE_CONTROL, "private, no-store")], Json(page)).into_response(),
+    };
+    // A cache keeps one for each language, and none of them answers somebody with an account.
+    let answers = response.headers_mut();
+    answers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.as_str()));
+    answers.append(header::VARY, HeaderValue::from_static("Accept-Language, Authorization, Cookie"));
+    Ok(response)
 }
 
 impl RecommendedQuery {
@@ -129,31 +152,30 @@ impl RecommendedQuery {
     }
 }
 
-fn json(of: Recommended, categories: &[(String, String)]) -> RecommendedEvent {
+fn json(of: Recommended, categories: &[(String, String)], language: Language) -> RecommendedEvent {
     let Recommended { event, reasons } = of;
-    let category = categories.iter().find(|(id, _)| *id == event.category_id);
-    let category = category.map_or(event.category_id.as_str(), |(_, name)| name.as_str());
+    let as_stored = || categories.iter().find(|(id, _)| *id == event.category_id).map(|(_, name)| name.as_str());
+    let category = category_name(&event.category_id, language).or_else(as_stored).unwrap_or(&event.category_id);
     let reasons = reasons
         .into_iter()
-        .map(|reason| {
-            let (code, text) = match reason {
-                Reason::Organizer => {
-                    (ReasonCode::Organizer, format!("From {}, whose events you know", event.organizer_name))
-                }
-                Reason::Similar { title, booked: true } => {
-                    (ReasonCode::Similar, format!("Like \u{201c}{title}\u{201d}, which you booked"))
-                }
-                Reason::Similar { title, booked: false } => {
-                    (ReasonCode::Similar, format!("Like \u{201c}{title}\u{201d}, which you looked at"))
-                }
-                Reason::Category => (ReasonCode::Category, format!("You like {category}")),
-                Reason::Near => (ReasonCode::Near, "Near you".to_owned()),
-                Reason::Time => (ReasonCode::Time, "At a time when you often go out".to_owned()),
-                Reason::Popular => (ReasonCode::Popular, "Many people go there".to_owned()),
-                Reason::Soon => (ReasonCode::Soon, "It takes place soon".to_owned()),
-            };
-            ReasonJson { code, text }
+        .map(|reason| ReasonJson {
+            text: reason.words(language, &event.organizer_name, category),
+            code: ReasonCode::from(&reason),
         })
         .collect();
     RecommendedEvent { event: found_json(event), reasons }
+}
+
+impl From<&Reason> for ReasonCode {
+    fn from(reason: &Reason) -> Self {
+        match reason {
+            Reason::Organizer => Self::Organizer,
+            Reason::Similar { .. } => Self::Similar,
+            Reason::Category => Self::Category,
+            Reason::Near => Self::Near,
+            Reason::Time => Self::Time,
+            Reason::Popular => Self::Popular,
+            Reason::Soon => Self::Soon,
+        }
+    }
 }
