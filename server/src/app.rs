@@ -110,7 +110,8 @@ impl AppState {
         let vapid = Vapid::load(&db, &master_key, &clock, &rng, contact).await?;
         let vapid_key = vapid.public_key().to_owned();
         let push = Arc::new(WebPush::new(outside.clone(), vapid, Arc::clone(&clock), rng.clone()));
-        let sms = Twilio::new(&config.sms)?.map(|twilio| Arc::new(twilio) as Arc<dyn Mailer>);
+        let sms = Twilio::new(&config.sms, config.public_url.as_deref())?;
+        let sms = sms.map(|twilio| Arc::new(twilio) as Arc<dyn Mailer>);
         let in_flight = Arc::new(Semaphore::new(config.http.max_in_flight));
         Ok(Self(Arc::new(App {
             news: News::default(),

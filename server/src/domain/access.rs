@@ -173,6 +173,7 @@ pub enum Action {
     ManagePaymentAccount,
     ManageWebhooks,
     TellPaymentEvent,
+    TellDelivery,
     ReadEvents,
     WriteEvents,
     /// Codes and who waits: more than people at the door need.
@@ -202,7 +203,7 @@ impl Action {
         match self {
             Self::Browse | Self::SignIn | Self::Buy => &[Anybody, Guest, Account],
             // Who says nothing of themselves, and signs what they say.
-            Self::TellPaymentEvent => &[Anybody, Guest, Account],
+            Self::TellPaymentEvent | Self::TellDelivery => &[Anybody, Guest, Account],
             Self::KnowOneself => &[Guest, Account, AnySystem],
             Self::ManageAccount | Self::AcceptInvitation | Self::FoundOrganizer => &[Account],
             Self::Pay | Self::ReadTickets => &[Guest, Account],
@@ -410,6 +411,7 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("POST", "/notifications/push", Action::ManageAccount),
     ("DELETE", "/notifications/push/{subscription_id}", Action::ManageAccount),
     ("POST", "/notifications/send", Action::SendMessages),
+    ("POST", "/notifications/sms/{notification_id}/status", Action::TellDelivery),
     ("GET", "/admin/notifications/dead", Action::Administer),
     ("GET", "/admin/organizers", Action::Administer),
     ("POST", "/admin/organizers/{organizer_id}/approve", Action::Administer),

@@ -189,6 +189,8 @@ pub enum DeadBecause {
     SwitchedOff,
     /// What it told of is no more.
     Gone,
+    /// Its provider took it, and said later that it did not arrive.
+    Undelivered,
 }
 
 impl DeadBecause {
@@ -199,6 +201,7 @@ impl DeadBecause {
             Self::Expired => "expired",
             Self::SwitchedOff => "switched_off",
             Self::Gone => "gone",
+            Self::Undelivered => "undelivered",
         }
     }
 
@@ -209,13 +212,64 @@ impl DeadBecause {
             "expired" => Self::Expired,
             "switched_off" => Self::SwitchedOff,
             "gone" => Self::Gone,
+            "undelivered" => Self::Undelivered,
             _ => Self::Exhausted,
         }
     }
 
-    /// Sending it again may help.
+    /// Sending it again may help. Not what did not arrive: what it carried is gone, and its carrier tried more than once.
     pub const fn may_replay(self) -> bool {
         matches!(self, Self::Refused | Self::Exhausted)
+    }
+}
+
+/// What a provider tells later of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// It has it, and does what it can.
+    Taken,
+    Arrived,
+    /// It will not arrive; `unwanted`: its recipient wants nothing more.
+    Lost { unwanted: bool },
+}
+
+/// How a message stands, for what its provider tells.
+#[derive(Debug, Clone, Copy)]
+pub struct Stands<'a> {
+    /// Of the outbox: `queued`, `sent`, `delivered`, `failed`, `dead`.
+    pub status: &'a str,
+    /// A worker sends it just now.
+    pub is_leased: bool,
+    /// The provider's id of the last attempt whose answer was written down.
+    pub provider_ref: Option<&'a str>,
+}
+
+/// What becomes of a message by what its provider told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Sent,
+    Delivered,
+    Dead(DeadBecause),
+}
+
+/// What news of the attempt `provider_ref` change, in whatever order and however often they come. `None`: nothing.
+///
+/// What arrived has arrived, by whichever attempt. Otherwise news count for the attempt whose answer was written down,
+/// or, while the message waits, for one whose answer was lost: it goes no second time then. News of an attempt before
+/// that say nothing of the next.
+#[must_use]
+pub fn step(stands: Stands<'_>, provider_ref: &str, news: News) -> Option<Step> {
+    let is_noted = stands.provider_ref == Some(provider_ref);
+    let waits = matches!(stands.status, "queued" | "failed");
+    match news {
+        News::Arrived => (stands.status != "delivered").then_some(Step::Delivered),
+        // The worker writes its answer down in a moment, and more than is known here.
+        News::Taken => (waits && !is_noted && !stands.is_leased).then_some(Step::Sent),
+        News::Lost { unwanted } => {
+            let because = if unwanted { DeadBecause::SwitchedOff } else { DeadBecause::Undelivered };
+            let counts = if waits { !is_noted } else { stands.status == "sent" && is_noted };
+            counts.then_some(Step::Dead(because))
+        }
     }
 }
 
@@ -249,5 +303,42 @@ mod tests {
         }
         assert_eq!(NoticeType::of_kind("auth.magic_link"), NoticeType::Security);
         assert_eq!(NoticeType::of_kind("something.new"), NoticeType::Bookings, "must arrive");
+    }
+
+    #[test]
+    fn news_move_a_message_forwards_whatever_their_order() {
+        let lost = News::Lost { unwanted: false };
+        let stop = News::Lost { unwanted: true };
+        let dead = Some(Step::Dead(DeadBecause::Undelivered));
+        let (sent, delivered) = (Some(Step::Sent), Some(Step::Delivered));
+        let stands = |status, provider_ref| Stands { status, is_leased: false, provider_ref };
+        for (of, news, expected) in [
+            // The usual way.
+            (stands("sent", Some("SM1")), News::Taken, None),
+            (stands("sent", Some("SM1")), News::Arrived, delivered),
+            (stands("sent", Some("SM1")), lost, dead),
+            (stands("sent", Some("SM1")), stop, Some(Step::Dead(DeadBecause::SwitchedOff))),
+            // Twice, and late.
+            (stands("delivered", Some("SM1")), News::Arrived, None),
+            (stands("delivered", Some("SM1")), News::Taken, None),
+            (stands("delivered", Some("SM1")), lost, None),
+            (stands("dead", Some("SM1")), News::Taken, None),
+            (stands("dead", Some("SM1")), lost, None),
+            (stands("dead", Some("SM1")), News::Arrived, delivered),
+            // The answer was lost, or is not written down yet.
+            (stands("failed", None), News::Taken, sent),
+            (stands("queued", None), News::Arrived, delivered),
+            (stands("failed", Some("SM0")), lost, dead),
+            // Of an attempt before: the message was queued again.
+            (stands("queued", Some("SM1")), News::Taken, None),
+            (stands("queued", Some("SM1")), lost, None),
+            (stands("sent", Some("SM2")), lost, None),
+            (stands("sent", Some("SM2")), News::Arrived, delivered),
+        ] {
+            assert_eq!(step(of, "SM1", news), expected, "{of:?} {news:?}");
+        }
+        let at_work = Stands { status: "queued", is_leased: true, provider_ref: None };
+        assert_eq!(step(at_work, "SM1", News::Taken), None, "its worker says more");
+        assert_eq!(step(at_work, "SM1", News::Arrived), delivered);
     }
 }

@@ -152,7 +152,7 @@ async fn deliver(app: &AppState, message: &Leased) -> anyhow::Result<bool> {
     tx.commit().await?;
     crate::fault!("outbox.end_committed");
     if !ours {
-        tracing::warn!(message = %id, "took longer than its lease and may go twice");
+        tracing::warn!(message = %id, "took longer than its lease and may go twice, or its provider told of it first");
     }
     Ok(well)
 }

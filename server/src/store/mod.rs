@@ -11,6 +11,7 @@ pub mod change;
 pub mod complimentary;
 pub mod cookie;
 pub mod daily;
+pub mod delivery;
 pub mod devices;
 pub mod directory;
 pub mod door;

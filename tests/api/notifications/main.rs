@@ -4,6 +4,7 @@ mod occasions;
 mod outbox;
 mod push;
 mod sms;
+mod sms_status;
 mod verification;
 mod webhooks;
 

@@ -11,9 +11,9 @@ use support::server::{Reply, send};
 
 use crate::{Stage, sign_up, text};
 
-const PAID: &str = "tok_always_succeeds";
+pub const PAID: &str = "tok_always_succeeds";
 const SID: &str = "AC00000000000000000000000000000001";
-const NUMBER: &str = "+436641234567";
+pub const NUMBER: &str = "+436641234567";
 /// What such a provider answers to a message that it takes.
 const TAKEN: (u16, &str) = (
     201,
@@ -21,7 +21,7 @@ const TAKEN: (u16, &str) = (
 );
 
 /// A provider that takes everything, and a server that sends there.
-async fn open(change: impl FnOnce(&mut Config)) -> Result<(Recorder, Stage)> {
+pub async fn open(change: impl FnOnce(&mut Config)) -> Result<(Recorder, Stage)> {
     let provider = Recorder::start(TAKEN).await?;
     let base = provider.url.clone();
     let stage = Stage::open(|config| {
@@ -56,7 +56,7 @@ fn code_of(message: &Recorded) -> Result<String> {
 }
 
 /// An account with a verified number that wants to hear of bookings there.
-async fn reader(provider: &Recorder, stage: &Stage, email: &str, number: &str) -> Result<String> {
+pub async fn reader(provider: &Recorder, stage: &Stage, email: &str, number: &str) -> Result<String> {
     let token = sign_up(&stage.server, email).await?;
     set(stage, &token, number).await?.expect(202)?;
     stage.deliver().await?;

@@ -1,5 +1,8 @@
 //! Text messages by the interface of Twilio (`Messages.json` of 2010-04-01), which other providers speak too: form-encoded,
 //! with basic authentication. The interface knows no idempotency key, so a message whose answer is lost goes again.
+//! How a message fares afterwards the provider tells by itself: [`callback`].
+
+pub mod callback;
 
 use std::time::Duration;
 
@@ -27,6 +30,8 @@ pub struct Twilio {
     account_sid: String,
     auth_token: Secret,
     from: String,
+    /// Where the provider reaches us, if it does.
+    public_url: Option<String>,
 }
 
 /// What is read of an answer: of a message, or of a refusal.
@@ -41,11 +46,11 @@ struct Reply {
 }
 
 impl Twilio {
-    /// `None` if no account is configured.
+    /// `None` if no account is configured. `public_url`: where clients reach us.
     ///
     /// # Errors
     /// The address is none, or the TLS library does not start.
-    pub fn new(config: &SmsConfig) -> anyhow::Result<Option<Self>> {
+    pub fn new(config: &SmsConfig, public_url: Option<&str>) -> anyhow::Result<Option<Self>> {
         let (Some(account_sid), Some(auth_token), Some(from)) =
             (&config.account_sid, &config.auth_token, &config.from)
         else {
@@ -61,7 +66,8 @@ impl Twilio {
         let url =
             Url::parse(&format!("{}/2010-04-01/Accounts/{account_sid}/Messages.json", config.api_base))?;
         let (account_sid, auth_token, from) = (account_sid.clone(), auth_token.clone(), from.clone());
-        Ok(Some(Self { http, url, account_sid, auth_token, from }))
+        let public_url = public_url.map(str::to_owned);
+        Ok(Some(Self { http, url, account_sid, auth_token, from, public_url }))
     }
 
     async fn send_text(&self, mail: &Mail) -> Result<Receipt, SendError> {
@@ -73,6 +79,9 @@ impl Twilio {
             (from, self.from.as_str()),
             ("Body", text.as_str()),
         ]);
+        if let Some(address) = callback::address(self.public_url.as_deref(), mail.id) {
+            writer.query_pairs_mut().append_pair("StatusCallback", &address);
+        }
         // No address, no names: only what kind of trouble it is.
         let lost = |e: &reqwest::Error| {
             let what = if e.is_connect() { "cannot be reached" } else { "does not answer" };

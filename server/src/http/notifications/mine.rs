@@ -29,7 +29,8 @@ pub(super) struct NoticeJson {
     channel: Channel,
     /// Its first line, once it was written.
     subject: Option<String>,
-    /// `queued`, `sent` (somebody took it over), `delivered` (it has arrived), `failed` (it is tried again), `dead`.
+    /// `queued`, `sent` (somebody took it over), `delivered` (it has arrived), `failed` (it is tried again), `dead` (given up, or it
+    /// did not arrive).
     #[schema(example = "sent")]
     status: String,
     organizer_id: Option<Uuid>,

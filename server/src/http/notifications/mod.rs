@@ -7,6 +7,7 @@ mod phone;
 mod preferences;
 mod push;
 mod send;
+mod text_status;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,6 +24,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(push::list, push::add))
         .routes(routes!(push::remove))
         .routes(routes!(send::send))
+        .merge(text_status::routes())
         .routes(routes!(dead::list))
         .routes(routes!(dead::replay))
 }

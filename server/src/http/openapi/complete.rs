@@ -70,6 +70,16 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
     .filter_map(|(method, operation)| operation.as_mut().map(|o| (method, o)))
 }
 
+/// What a request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BodyKind {
+    Json,
+    Cbor,
+    Form,
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
 struct Route<'a> {
     path: &'a str,
     method: &'static str,
@@ -85,12 +95,12 @@ impl Route<'_> {
         self.parameters(operation);
         let security = operation.security.get_or_insert_default();
         let signs_in = !security.is_empty();
-        let json_body = self.request(operation);
+        let body = self.request(operation);
         if self.cached() {
             let unchanged = ResponseBuilder::new().description("Not changed (If-None-Match)").build();
             operation.responses.responses.insert("304".to_owned(), RefOr::T(unchanged));
         }
-        for (status, codes) in self.common(operation, signs_in, json_body) {
+        for (status, codes) in self.common(operation, signs_in, body) {
             self.add(operation, status, codes);
         }
         for (status, response) in &mut operation.responses.responses {
@@ -111,7 +121,7 @@ impl Route<'_> {
         &self,
         operation: &Operation,
         signs_in: bool,
-        json_body: Option<bool>,
+        body: Option<BodyKind>,
     ) -> Vec<(u16, Vec<&'static str>)> {
         let mut common: Vec<(u16, Vec<&'static str>)> = Vec::new();
         let has = |place: ParameterIn| {
@@ -133,8 +143,8 @@ impl Route<'_> {
             ("invalid_path", has(ParameterIn::Path)),
             ("invalid_query", has(ParameterIn::Query)),
             ("invalid_cursor", self.takes(operation, "cursor")),
-            ("malformed_json", json_body == Some(true)),
-            ("body_unreadable", json_body.is_some()),
+            ("malformed_json", body == Some(BodyKind::Json)),
+            ("body_unreadable", body.is_some()),
             ("invalid_header", signs_in),
             ("two_credentials", identifies),
             ("invalid_idempotency_key", repeats),
@@ -172,15 +182,16 @@ impl Route<'_> {
             common.push((409, vec!["request_in_flight"]));
             common.push((422, vec!["idempotency_key_reused"]));
         }
-        match json_body {
-            Some(true) => {
+        match body {
+            Some(BodyKind::Json) => {
                 common.extend([shared(413), shared(415)]);
                 common.push((422, vec!["invalid_body", "invalid_fields"]));
             }
-            Some(false) => {
+            Some(BodyKind::Cbor) => {
                 common[0].1.push("malformed_cbor");
                 common.push(shared(413));
             }
+            Some(BodyKind::Form) => common.push(shared(413)),
             None => {}
         }
         if limits::limited(self.method, self.path) {
@@ -238,20 +249,22 @@ impl Route<'_> {
         }
     }
 
-    /// Completes the request's body: `Some(true)` if it is JSON, `Some(false)` if it is another.
-    fn request(&self, operation: &mut Operation) -> Option<bool> {
+    /// Completes the request's body, and says what it is.
+    fn request(&self, operation: &mut Operation) -> Option<BodyKind> {
         let Some(RefOr::T(body)) = &mut operation.request_body else { return None };
-        let mut json_body = false;
+        let mut found = BodyKind::Cbor;
         for (kind, content) in &mut body.content {
             let RefOr::T(content) = content else { continue };
-            if kind == "application/json" {
-                json_body = true;
-                self.example(content);
-            } else {
-                content.schema = Some(RefOr::T(Schema::Object(binary())));
+            match kind.as_str() {
+                "application/json" => {
+                    found = BodyKind::Json;
+                    self.example(content);
+                }
+                FORM => found = BodyKind::Form,
+                _ => content.schema = Some(RefOr::T(Schema::Object(binary()))),
             }
         }
-        Some(json_body)
+        Some(found)
     }
 
     /// Adds what the route's annotation does not say of `status`.
