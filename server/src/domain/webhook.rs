@@ -27,6 +27,8 @@ pub enum FactType {
     EventChanged,
     #[serde(rename = "event.canceled")]
     EventCanceled,
+    #[serde(rename = "ticket_type.changed")]
+    TicketTypeChanged,
     #[serde(rename = "tickets.sold_out")]
     TicketsSoldOut,
     #[serde(rename = "incident.opened")]
@@ -39,7 +41,7 @@ pub enum FactType {
 }
 
 impl FactType {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::BookingPaid,
         Self::BookingRefunded,
         Self::TicketTransferred,
@@ -47,6 +49,7 @@ impl FactType {
         Self::EventPublished,
         Self::EventChanged,
         Self::EventCanceled,
+        Self::TicketTypeChanged,
         Self::TicketsSoldOut,
         Self::IncidentOpened,
         Self::IncidentClosed,
@@ -62,6 +65,7 @@ impl FactType {
             Self::EventPublished => "event.published",
             Self::EventChanged => "event.changed",
             Self::EventCanceled => "event.canceled",
+            Self::TicketTypeChanged => "ticket_type.changed",
             Self::TicketsSoldOut => "tickets.sold_out",
             Self::IncidentOpened => "incident.opened",
             Self::IncidentClosed => "incident.closed",

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use shared::admission::fold::ListPolicies;
 use shared::admission::history::{CutOffs, Record, TicketHistory};
 use shared::bytes::Hash32;
-use shared::ids::{EventId, OrganizerId, TicketId};
+use shared::ids::{DeviceId, EventId, OrganizerId, TicketId};
 use shared::log::entry::{EntryPlace, LogEntry};
-use shared::manifest::docs::RevokedDevice;
+use shared::manifest::docs::{LogPlace, RevokedDevice};
 use shared::wire::gates::Run;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -17,6 +17,9 @@ use crate::domain::incident::{self, Finding, Kind, MAX_SIDES, Subject, evidence}
 use crate::store::scans::{self, Neighbours, NewRun, Pair, Received};
 use crate::store::{incidents, manifests};
 use crate::webhooks::facts;
+
+/// Entries that are read at once.
+const AT_ONCE: i64 = 500;
 
 /// What became of a run.
 #[derive(Debug)]
@@ -72,8 +75,9 @@ pub async fn run(
     let fresh: Vec<(LogEntry, Hash32)> =
         entries.iter().filter(|(e, _)| fresh.contains(&e.place.seq)).cloned().collect();
     let pairs = touched(conn, organizer, event, &fresh).await?;
-    refold(conn, organizer, event, &pairs, now).await?;
-    let mut told = facts::checked_in(event, &fresh);
+    let cut_offs = cut_offs(&manifests::revoked_devices(conn, org).await?);
+    refold_by(conn, (organizer, event), &pairs, &cut_offs, now).await?;
+    let mut told = facts::checked_in(event, fresh.iter().map(|(entry, hash)| (entry, *hash)), &cut_offs);
     for finding in incident::of_entries(&fresh).into_iter().chain(fork) {
         if incidents::put(conn, org, event, &finding, now).await? {
             told.push(facts::incident(event, &finding, now));
@@ -114,14 +118,24 @@ pub async fn refold(
     pairs: &BTreeSet<Pair>,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
+    let cut_offs = cut_offs(&manifests::revoked_devices(conn, organizer.0).await?);
+    refold_by(conn, (organizer, event), pairs, &cut_offs, now).await
+}
+
+async fn refold_by(
+    conn: &mut PgConnection,
+    (organizer, event): (OrganizerId, EventId),
+    pairs: &BTreeSet<Pair>,
+    cut_offs: &CutOffs,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
     if pairs.is_empty() {
         return Ok(());
     }
     let policies = ListPolicies::of(&manifests::lists(conn, organizer.0, event.0, false).await?);
-    let cut_offs = cut_offs(&manifests::revoked_devices(conn, organizer.0).await?);
     let wanted: Vec<Pair> = pairs.iter().copied().collect();
     let (mut clean, mut told) = (Vec::new(), Vec::new());
-    for (pair, history) in histories(conn, organizer, event, &wanted, &cut_offs).await? {
+    for (pair, history) in histories(conn, organizer, event, &wanted, cut_offs).await? {
         match incident::double_admission(pair.0, pair.1, &history, &policies) {
             Some(finding) => {
                 if incidents::put(conn, organizer.0, event, &finding, now).await? {
@@ -138,6 +152,34 @@ pub async fn refold(
         told.push(facts::incident(event, &finding, now));
     }
     facts::tell(conn, organizer.0, &told, now).await
+}
+
+/// Tells of the admissions among a revoked device's entries after a place that the owner accepted: they were not told of
+/// when they arrived. Under the lock of the event's scan cursor.
+pub async fn tell_accepted(
+    conn: &mut PgConnection,
+    organizer: OrganizerId,
+    event: EventId,
+    device: DeviceId,
+    after: LogPlace,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let cut_offs = cut_offs(&manifests::revoked_devices(conn, organizer.0).await?);
+    let mut after = after;
+    loop {
+        let waiting =
+            scans::entries_after(conn, organizer.0, device, after.log_no, after.seq, AT_ONCE).await?;
+        let Some(last) = waiting.last() else { return Ok(()) };
+        let end = LogPlace { log_no: last.entry.place.log_no, seq: last.entry.place.seq };
+        let told = facts::checked_in(event, waiting.iter().map(|w| (&w.entry, w.entry_hash)), &cut_offs);
+        facts::tell(conn, organizer.0, &told, now).await?;
+        if (waiting.len() as i64) < AT_ONCE || !cut_offs.include(last.entry.place) {
+            return Ok(());
+        }
+        // The last place once more: a forked log has several entries there. Telling twice tells once.
+        let again = LogPlace { seq: end.seq.saturating_sub(1), ..end };
+        after = if again > after { again } else { end };
+    }
 }
 
 /// Whether the attendance list, or `any` list, has an admission of one of the tickets. Under the lock of the event's scan

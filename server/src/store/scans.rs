@@ -560,6 +560,7 @@ pub struct Waiting {
     pub log_no: i64,
     pub seq: i64,
     pub entry: LogEntry,
+    pub entry_hash: Hash32,
     pub received_at: OffsetDateTime,
 }
 
@@ -573,7 +574,7 @@ pub async fn entries_after(
     limit: i64,
 ) -> Result<Vec<Waiting>, sqlx::Error> {
     let rows = sqlx::query!(
-        "select log_no, seq, entry, received_at from scans
+        "select log_no, seq, entry_hash, entry, received_at from scans
           where organizer_id = $1 and device_id = $2 and (log_no, seq) > ($3, $4)
           order by log_no, seq, entry_hash limit $5",
         organizer,
@@ -586,7 +587,13 @@ pub async fn entries_after(
     .await?;
     rows.into_iter()
         .map(|r| {
-            Ok(Waiting { log_no: r.log_no, seq: r.seq, entry: decode(&r.entry)?, received_at: r.received_at })
+            Ok(Waiting {
+                log_no: r.log_no,
+                seq: r.seq,
+                entry: decode(&r.entry)?,
+                entry_hash: hash(&r.entry_hash, "scans.entry_hash")?,
+                received_at: r.received_at,
+            })
         })
         .collect()
 }

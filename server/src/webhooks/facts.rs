@@ -2,6 +2,7 @@
 //! hold ids, amounts and times; who wants to know more asks for it (docs/WEBHOOKS.md).
 
 use serde_json::{Map, Value, json};
+use shared::admission::history::CutOffs;
 use shared::bytes::Hash32;
 use shared::ids::EventId;
 use shared::log::entry::{EntryKind, LogEntry};
@@ -15,6 +16,7 @@ use crate::domain::webhook::{Fact, FactType, instant};
 use crate::store::booking::Booking;
 use crate::store::event::Event;
 use crate::store::issue::NewTicket;
+use crate::store::ticket_type::TicketType;
 use crate::store::webhook::{self, SoldOut};
 
 /// Something new.
@@ -64,18 +66,28 @@ pub fn tickets_sold_out(app: &App, event_id: Uuid, of: &SoldOut) -> Fact {
     fact(app, FactType::TicketsSoldOut, Some(event_id), None, data)
 }
 
-/// What of an event is told.
-fn of_event(of: &Event) -> Map<String, Value> {
-    let data = json!({
-        "event_id": of.event_id, "slug": of.slug, "status": of.status, "title": of.title, "category_id": of.category_id,
-        "admission_at": of.admission_at.and_then(instant), "starts_at": instant(of.starts_at),
-        "ends_at": of.ends_at.and_then(instant), "time_zone": of.time_zone, "venue_name": of.venue_name,
-        "venue_address": of.venue_address, "city": of.city, "country": of.country,
-    });
+/// The members of an object.
+fn members(data: Value) -> Map<String, Value> {
     match data {
         Value::Object(members) => members,
         _ => Map::new(),
     }
+}
+
+/// The names of the members that are new, or others than before.
+fn differing(before: &Map<String, Value>, of: &Map<String, Value>) -> Vec<String> {
+    let other = |(name, value): &(&String, &Value)| before.get(*name) != Some(*value);
+    of.iter().filter(other).map(|(name, _)| name.clone()).collect()
+}
+
+/// What of an event is told.
+fn of_event(of: &Event) -> Map<String, Value> {
+    members(json!({
+        "event_id": of.event_id, "slug": of.slug, "status": of.status, "title": of.title, "category_id": of.category_id,
+        "admission_at": of.admission_at.and_then(instant), "starts_at": instant(of.starts_at),
+        "ends_at": of.ends_at.and_then(instant), "time_zone": of.time_zone, "venue_name": of.venue_name,
+        "venue_address": of.venue_address, "city": of.city, "country": of.country,
+    }))
 }
 
 /// An event went on sale.
@@ -88,11 +100,7 @@ pub fn event_published(app: &App, of: &Event) -> Fact {
 #[must_use]
 pub fn event_changed(app: &App, before: &Event, of: &Event) -> Option<Fact> {
     let (old, mut data) = (of_event(before), of_event(of));
-    let changed: Vec<String> = data
-        .iter()
-        .filter(|(name, value)| old.get(*name) != Some(value))
-        .map(|(name, _)| name.clone())
-        .collect();
+    let changed = differing(&old, &data);
     if of.status != "published" || changed.is_empty() {
         return None;
     }
@@ -106,6 +114,46 @@ pub fn event_canceled(app: &App, of: &Event, reason: &str) -> Fact {
     let mut data = of_event(of);
     data.insert("reason".to_owned(), Some(reason).filter(|r| !r.is_empty()).into());
     fact(app, FactType::EventCanceled, Some(of.event_id), None, data.into())
+}
+
+/// What of a ticket type is told.
+fn of_type(event: &Event, of: &TicketType) -> Map<String, Value> {
+    let amount = |minor: i64| json!({ "amount_minor": minor, "currency": event.currency });
+    let total = of.stated(event.fee()).unit().and_then(|unit| unit.total_minor());
+    members(json!({
+        "ticket_type_id": of.ticket_type_id, "event_id": of.event_id, "number": of.number, "name": of.name,
+        "price": amount(of.price_minor), "fee": amount(of.fee_minor), "total": total.map(amount),
+        "tax": { "rate_bp": of.tax_rate_bp, "inclusive": of.tax_inclusive },
+        "quota_id": of.quota_id, "capacity": of.capacity, "max_per_booking": of.max_per_booking,
+        "sales_from": of.sales_from.and_then(instant), "sales_until": of.sales_until.and_then(instant),
+        "valid_from": of.valid_from.and_then(instant), "valid_until": of.valid_until.and_then(instant),
+        "hidden": of.hidden, "archived": of.archived_at.is_some(),
+    }))
+}
+
+/// The ticket types of a published event that are new, or others than before, if it is in what is told of them. An
+/// event's own fee is part of what each costs.
+#[must_use]
+pub fn ticket_types_changed(
+    app: &App,
+    (event_before, before): (&Event, &[TicketType]),
+    (event, types): (&Event, &[TicketType]),
+) -> Vec<Fact> {
+    if event.status != "published" {
+        return Vec::new();
+    }
+    let told = types.iter().filter_map(|of| {
+        let mut data = of_type(event, of);
+        let old = before.iter().find(|old| old.ticket_type_id == of.ticket_type_id);
+        let changed = match old {
+            Some(old) => Some(differing(&of_type(event_before, old), &data)).filter(|names| !names.is_empty())?,
+            None => differing(&Map::new(), &data),
+        };
+        data.insert("created".to_owned(), old.is_none().into());
+        data.insert("changed".to_owned(), changed.into());
+        Some(fact(app, FactType::TicketTypeChanged, Some(event.event_id), None, data.into()))
+    });
+    told.collect()
 }
 
 /// A ticket has another holder.
@@ -123,11 +171,18 @@ pub fn ticket_transferred(
     fact(app, FactType::TicketTransferred, Some(event_id), Some(booking_id), data)
 }
 
-/// The admissions among new entries of a log. An entry is the same fact wherever and however often it arrives.
+/// The admissions among entries of a log. An entry is the same fact wherever and however often it arrives. What waits in
+/// quarantine, or was rejected there, is none: `cut_offs` say so.
 #[must_use]
-pub fn checked_in(event: EventId, entries: &[(LogEntry, Hash32)]) -> Vec<Fact> {
-    let admissions = entries.iter().filter(|(entry, _)| {
-        matches!(entry.kind, EntryKind::Entry | EntryKind::Override) && !entry.rehearsal
+pub fn checked_in<'e>(
+    event: EventId,
+    entries: impl IntoIterator<Item = (&'e LogEntry, Hash32)>,
+    cut_offs: &CutOffs,
+) -> Vec<Fact> {
+    let admissions = entries.into_iter().filter(|(entry, _)| {
+        matches!(entry.kind, EntryKind::Entry | EntryKind::Override)
+            && !entry.rehearsal
+            && cut_offs.include(entry.place)
     });
     admissions
         .filter_map(|(entry, hash)| {

@@ -248,6 +248,60 @@ async fn what_a_revoked_device_uploads_later_waits_for_the_owner() -> Result<()>
     Ok(())
 }
 
+/// The tickets of which webhooks are told that they were checked in, in the order of their numbers.
+async fn told(venue: &Venue) -> Result<Vec<Uuid>> {
+    let mut owner = venue.server.db.owner().await?;
+    let told = sqlx::query_scalar(
+        "select (facts->'data'->>'ticket_id')::uuid from outbox
+          where channel = 'webhook' and kind = 'ticket.checked_in' order by 1",
+    );
+    Ok(told.fetch_all(&mut owner).await?)
+}
+
+#[tokio::test]
+async fn webhooks_hear_of_quarantined_admissions_once_they_are_accepted_and_never_of_rejected_ones() -> Result<()> {
+    let venue = Venue::open().await?;
+    let hook = json!({ "url": "https://hooks.example.org/in" });
+    venue.server.post_as(&venue.owner, "/organizer/webhooks", &hook).await?.expect(201)?;
+    let mut lost = venue.device("Lost").await?;
+    let of = |all: &[u128]| {
+        let mut ids: Vec<_> = all.iter().map(|n| ticket(*n).0).collect();
+        ids.sort_unstable();
+        ids
+    };
+    lost.admit(&venue, ticket(1));
+    lost.push(&venue).await?;
+    assert_eq!(told(&venue).await?, of(&[1]));
+    let path = format!("/devices/{}", lost.id);
+    venue.post(&format!("{path}/revoke"), json!({})).await?.expect(200)?;
+    for n in 2..=5 {
+        lost.admit(&venue, ticket(n));
+    }
+    // The third waits on the device.
+    lost.upload(&venue, &lost.run(2, 2)).await?;
+    lost.upload(&venue, &lost.run(4, 5)).await?;
+    assert_eq!(told(&venue).await?, of(&[1]), "what waits is told nobody");
+
+    let quarantine = format!("{path}/quarantine");
+    let decide = async |decision: &str, seq: u64| -> Result<()> {
+        let body = json!({ "decision": decision, "log_no": 1, "seq": seq });
+        venue.post(&quarantine, body).await?.expect(200).map(drop)
+    };
+    decide("accept", 2).await?;
+    assert_eq!(told(&venue).await?, of(&[1, 2]));
+    decide("accept", 2).await?;
+    decide("accept", 4).await?;
+    assert_eq!(told(&venue).await?, of(&[1, 2, 4]), "each once");
+    // Before the place that was accepted: it counts, and is told, as soon as it is here.
+    lost.upload(&venue, &lost.run(3, 3)).await?;
+    assert_eq!(told(&venue).await?, of(&[1, 2, 3, 4]));
+    decide("reject", 5).await?;
+    lost.admit(&venue, ticket(6));
+    lost.push(&venue).await?;
+    assert_eq!(told(&venue).await?, of(&[1, 2, 3, 4]), "rejected, and behind what was rejected");
+    Ok(())
+}
+
 #[tokio::test]
 async fn revoking_takes_back_what_stands_behind_a_hole() -> Result<()> {
     let venue = Venue::open().await?;

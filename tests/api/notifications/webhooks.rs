@@ -284,6 +284,111 @@ async fn what_happens_to_events_and_tickets_is_told() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_ticket_that_changes_hands_is_told_and_a_new_code_for_the_same_hands_is_not() -> Result<()> {
+    let (stage, receiver) = stage().await?;
+    stage.endpoint(json!({ "url": receiver.url("/in"), "types": ["ticket.transferred"] })).await?;
+    let booking = stage.sell().await?;
+    let ticket = text(&booking["tickets"][0], "ticket_id");
+    stage.own(&format!("/tickets/{ticket}/reissue"), json!({})).await?.expect(200)?;
+    stage.tell().await?;
+    assert_eq!(receiver.types(), Vec::<String>::new());
+    let to = json!({ "email": "friend@example.org", "name": "Zoë Friend" });
+    stage.own(&format!("/tickets/{ticket}/transfer"), to).await?.expect(200)?;
+    stage.tell().await?;
+    assert_eq!(receiver.types(), ["ticket.transferred"]);
+    let told = &receiver.calls()[0].body;
+    assert_eq!(
+        told["data"],
+        json!({
+            "ticket_id": ticket, "event_id": stage.event_id, "booking_id": booking["booking_id"],
+            "ticket_type_id": stage.ticket_type_id, "generation": 2, "replaces_ticket_id": null,
+        })
+    );
+    assert!(!told.to_string().contains("friend"), "nothing of persons: {told}");
+
+    // After its fifteenth code the ticket goes on under another id.
+    let mut db = stage.server.db.owner().await?;
+    sqlx::query("update tickets set generation = 15").execute(&mut db).await?;
+    let to = json!({ "email": "third@example.org" });
+    let done = stage.own(&format!("/tickets/{ticket}/transfer"), to).await?.expect(200)?;
+    stage.tell().await?;
+    let data = receiver.calls()[1].body["data"].clone();
+    assert_eq!(
+        (&data["ticket_id"], &data["generation"], &data["replaces_ticket_id"]),
+        (&done["ticket_id"], &json!(0), &json!(ticket))
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_changes_of_ticket_types_on_sale_is_told_for_each_of_them() -> Result<()> {
+    let (stage, receiver) = stage().await?;
+    stage.endpoint(json!({ "url": receiver.url("/in"), "types": ["ticket_type.changed"] })).await?;
+    let event = format!("/organizer/events/{}", stage.event_id);
+    let put = async |path: &str, fields: Value| -> Result<()> {
+        let put = stage.server.request(Method::PUT, &format!("{event}{path}")).bearer_auth(&stage.owner);
+        send(put.json(&fields)).await?.expect(200).map(drop)
+    };
+    // (of which type, what of it) of the calls so far, in order.
+    let told = async || -> Result<Vec<(String, Value)>> {
+        stage.tell().await?;
+        let calls = receiver.calls();
+        let mut all: Vec<_> = calls
+            .iter()
+            .map(|c| (text(&c.body["data"], "name"), c.body["data"]["changed"].clone()))
+            .collect();
+        locked(&receiver.calls).clear();
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(all)
+    };
+    let change = |name: &str, of: Value| (name.to_owned(), of);
+    let first = format!("/ticket-types/{}", stage.ticket_type_id);
+    put(&first, json!({ "position": 7, "attention": "check the student card" })).await?;
+    assert_eq!(told().await?, [], "what nobody is told of is no change");
+    put(&first, json!({ "price": { "amount_minor": 3_000, "currency": "EUR" }, "hidden": true })).await?;
+    assert_eq!(told().await?, [change("Standing", json!(["hidden", "price", "total"]))]);
+
+    let types = stage.server.get_as(&stage.owner, &format!("{event}/ticket-types")).await?.expect(200)?;
+    let quota = text(&types["items"][0], "quota_id");
+    let fields = json!({
+        "name": "Student", "price": { "amount_minor": 1_000, "currency": "EUR" }, "quota_id": quota,
+        "tax": { "rate_bp": 700, "inclusive": true },
+    });
+    let second = stage.own(&format!("{event}/ticket-types"), fields).await?.expect(201)?;
+    stage.tell().await?;
+    let created = receiver.calls().pop().context("a call")?.body;
+    assert_eq!((&created["data"]["created"], &created["data"]["name"]), (&json!(true), &json!("Student")));
+    assert_eq!(
+        (&created["data"]["total"], &created["data"]["archived"]),
+        (&json!({ "amount_minor": 1_000, "currency": "EUR" }), &json!(false))
+    );
+    let _ = told().await?;
+    // They share a quota, and the event's fee.
+    put(&format!("/quotas/{quota}"), json!({ "capacity": 99 })).await?;
+    assert_eq!(told().await?, [change("Standing", json!(["capacity"])), change("Student", json!(["capacity"]))]);
+    put(&format!("/quotas/{quota}"), json!({ "name": "Hall" })).await?;
+    assert_eq!(told().await?, []);
+    let fee = json!({ "amount": { "amount_minor": 100, "currency": "EUR" }, "rate_bp": 0, "bearer": "buyer" });
+    put("/update", json!({ "fee": fee })).await?;
+    assert_eq!(told().await?, [change("Standing", json!(["total"])), change("Student", json!(["total"]))]);
+    let archive = format!("{event}/ticket-types/{}", text(&second, "ticket_type_id"));
+    send(stage.server.request(Method::DELETE, &archive).bearer_auth(&stage.owner)).await?;
+    assert_eq!(told().await?, [change("Student", json!(["archived"]))]);
+
+    // Of a draft nobody is told.
+    let draft = json!({
+        "title": "Draft", "category_id": "music", "time_zone": "Europe/Vienna", "currency": "EUR",
+        "starts_at": "2027-06-01T18:00:00Z",
+    });
+    let draft = stage.own("/organizer/events/create", draft).await?.expect(201)?;
+    let fields = json!({ "name": "Early", "price": { "amount_minor": 0, "currency": "EUR" }, "capacity": 5 });
+    let path = format!("/organizer/events/{}/ticket-types", text(&draft, "event_id"));
+    stage.own(&path, fields).await?.expect(201)?;
+    assert_eq!(told().await?, []);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_fails_is_tried_again_under_the_same_id_and_no_sooner_than_was_asked() -> Result<()> {
     let (mut stage, receiver) = stage().await?;
     let (endpoint, secret) = stage.endpoint(json!({ "url": receiver.url("/in") })).await?;

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::admission::Outcome;
-use shared::ids::DeviceId;
+use shared::ids::{DeviceId, EventId, OrganizerId};
 use shared::log::entry::{EntryKind, LogEntry};
 use shared::manifest::docs::LogPlace;
 use time::OffsetDateTime;
@@ -16,6 +16,7 @@ use super::device::DeviceJson;
 use super::note;
 use super::revoke::{enrolled, refold_after, tell_gates};
 use crate::app::AppState;
+use crate::gates::record;
 use crate::http::{ApiError, ApiJson, ApiPath, ApiQuery, Member, Page, PageQuery, Problem};
 use crate::store::devices::{self, Revoked};
 use crate::store::scans::{self, Waiting};
@@ -151,6 +152,8 @@ pub(super) async fn decide(
         note(&app, &mut tx, &member, "device.quarantine_decided", ("device", device_id), detail).await?;
         if accept {
             refold_after(&mut tx, organizer, event_id, id, revoked.cut_off, now).await?;
+            let from = undecided_from(&revoked);
+            record::tell_accepted(&mut tx, OrganizerId(organizer), EventId(event_id), id, from, now).await?;
             tell_gates(&mut tx, organizer, event_id).await?;
         }
     }

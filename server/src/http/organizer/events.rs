@@ -277,7 +277,8 @@ pub(super) async fn update(
     if is_elsewhere(&before, &event) && event.status == "published" {
         tell_holders(&app, &mut tx, &event).await?;
     }
-    let told: Vec<Fact> = facts::event_changed(&app, &before, &event).into_iter().collect();
+    let mut told: Vec<Fact> = facts::event_changed(&app, &before, &event).into_iter().collect();
+    told.extend(facts::ticket_types_changed(&app, (&before, &types), (&event, &types)));
     facts::tell(&mut tx, member.organizer_id, &told, event.updated_at).await?;
     finish(&app, tx, &member, event_id, "event.updated", ("event", event_id)).await?;
     Ok(Json(json(event)))

@@ -9,15 +9,17 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{finish, look, open, room_for_one_more, still_on};
-use crate::app::AppState;
+use crate::app::{App, AppState};
 use crate::domain::catalog::type_window;
 use crate::http::auth::Staff;
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::{ApiJson, ApiPath, ApiQuery};
 use crate::http::fields::{Instant, Wrong, given, money};
 use crate::http::page::{MoneyJson, Page, PageQuery};
+use crate::store::Tx;
 use crate::store::event::Event;
 use crate::store::ticket_type::{self, Quota, TicketType};
+use crate::webhooks::facts;
 
 /// A ticket type with what is left of it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -154,7 +156,8 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<TicketTypeJson>), ApiError> {
     let (mut tx, event) = open(&app, &member, event_id).await?;
     still_on(&event)?;
-    room_for_one_more(ticket_type::of_event(&mut tx, member.organizer_id, event_id).await?.len())?;
+    let before = ticket_type::of_event(&mut tx, member.organizer_id, event_id).await?;
+    room_for_one_more(before.len())?;
     let now = app.clock.now();
     let mut wrong = Wrong::default();
     for (field, missing) in [
@@ -228,6 +231,7 @@ pub(super) async fn create(
         ApiError::unprocessable("too_many_ticket_types", "an event has at most 65,535 ticket types")
     })?;
     ticket_type::insert(&mut tx, &of).await?;
+    tell_changes(&app, &mut tx, &event, &before).await?;
     let object = ("ticket_type", of.ticket_type_id);
     finish(&app, tx, &member, event_id, "ticket_type.created", object).await?;
     Ok((StatusCode::CREATED, Json(json(of, &event))))
@@ -252,7 +256,8 @@ pub(super) async fn update(
 ) -> Result<Json<TicketTypeJson>, ApiError> {
     let (mut tx, event) = open(&app, &member, event_id).await?;
     still_on(&event)?;
-    let mut of = find(&mut tx, &member, event_id, ticket_type_id).await?;
+    let before = ticket_type::of_event(&mut tx, member.organizer_id, event_id).await?;
+    let mut of = find(&before, ticket_type_id)?;
     let mut wrong = Wrong::default();
     fields.apply(&mut of, &event, &mut wrong);
     if fields.quota_id.is_some_and(|id| id != of.quota_id) {
@@ -265,6 +270,7 @@ pub(super) async fn update(
     }
     of.updated_at = app.clock.now();
     ticket_type::update(&mut tx, &of).await?;
+    tell_changes(&app, &mut tx, &event, &before).await?;
     let object = ("ticket_type", ticket_type_id);
     finish(&app, tx, &member, event_id, "ticket_type.updated", object).await?;
     Ok(Json(json(of, &event)))
@@ -281,10 +287,12 @@ pub(super) async fn archive(
     member: Staff,
     ApiPath((event_id, ticket_type_id)): ApiPath<(Uuid, Uuid)>,
 ) -> Result<StatusCode, ApiError> {
-    let (mut tx, _) = open(&app, &member, event_id).await?;
-    let mut of = find(&mut tx, &member, event_id, ticket_type_id).await?;
+    let (mut tx, event) = open(&app, &member, event_id).await?;
+    let before = ticket_type::of_event(&mut tx, member.organizer_id, event_id).await?;
+    let mut of = find(&before, ticket_type_id)?;
     of.archived_at = Some(app.clock.now());
     ticket_type::update(&mut tx, &of).await?;
+    tell_changes(&app, &mut tx, &event, &before).await?;
     let object = ("ticket_type", ticket_type_id);
     finish(&app, tx, &member, event_id, "ticket_type.archived", object).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -382,12 +390,14 @@ pub(super) async fn update_quota(
     ApiPath((event_id, quota_id)): ApiPath<(Uuid, Uuid)>,
     ApiJson(fields): ApiJson<QuotaFields>,
 ) -> Result<Json<QuotaJson>, ApiError> {
-    let (mut tx, _) = open(&app, &member, event_id).await?;
+    let (mut tx, event) = open(&app, &member, event_id).await?;
+    let before = ticket_type::of_event(&mut tx, member.organizer_id, event_id).await?;
     let mut wrong = Wrong::default();
     let name = fields.name.as_deref().map(|name| wrong.line("name", name, 1, 200));
     wrong.within("capacity", fields.capacity.unwrap_or_default(), 0, MAX_CAPACITY);
     wrong.check()?;
     let quota = resize(&mut tx, &member, event_id, quota_id, name.as_deref(), fields.capacity).await?;
+    tell_changes(&app, &mut tx, &event, &before).await?;
     finish(&app, tx, &member, event_id, "quota.updated", ("quota", quota_id)).await?;
     Ok(Json(quota_json(quota)))
 }
@@ -396,7 +406,7 @@ pub(super) async fn update_quota(
 const MAX_CAPACITY: i32 = 4_000_000;
 
 async fn resize(
-    tx: &mut crate::store::Tx,
+    tx: &mut Tx,
     member: &Staff,
     event_id: Uuid,
     quota_id: Uuid,
@@ -419,17 +429,18 @@ async fn resize(
     }
 }
 
-async fn find(
-    tx: &mut crate::store::Tx,
-    member: &Staff,
-    event_id: Uuid,
-    ticket_type_id: Uuid,
-) -> Result<TicketType, ApiError> {
-    let types = ticket_type::of_event(tx, member.organizer_id, event_id).await?;
-    types
-        .into_iter()
-        .find(|t| t.ticket_type_id == ticket_type_id && t.archived_at.is_none())
-        .ok_or_else(|| ApiError::not_found("ticket type"))
+/// One of the event's types that is still there.
+fn find(types: &[TicketType], ticket_type_id: Uuid) -> Result<TicketType, ApiError> {
+    let found = types.iter().find(|t| t.ticket_type_id == ticket_type_id && t.archived_at.is_none());
+    found.cloned().ok_or_else(|| ApiError::not_found("ticket type"))
+}
+
+/// Tells the organizer's own servers which of the event's types are others now, or new. Before the last statement.
+async fn tell_changes(app: &App, tx: &mut Tx, event: &Event, before: &[TicketType]) -> Result<(), ApiError> {
+    let types = ticket_type::of_event(tx, event.organizer_id, event.event_id).await?;
+    let told = facts::ticket_types_changed(app, (event, before), (event, &types));
+    facts::tell(tx, event.organizer_id, &told, app.clock.now()).await?;
+    Ok(())
 }
 
 impl TicketTypeFields {
