@@ -21,8 +21,8 @@ use sqlx::{Connection as _, PgConnection};
 use support::mail_server::MailServer;
 use support::process::{PATIENCE, ServerProcess, reachable_dir};
 use support::recorder::Recorder;
+use support::until_within;
 use time::format_description::well_known::Rfc3339;
-use tokio::time::Instant;
 
 /// Where the server dies, and whether what it dies of can have gone out already.
 const STEPS: &[(&str, Went)] = &[
@@ -303,12 +303,11 @@ impl Stage {
     }
 
     async fn wait_until(&mut self, what: &str, not_yet: &'static str) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        while sqlx::query_scalar::<_, bool>(not_yet).fetch_one(&mut self.db).await? {
-            ensure!(Instant::now() < deadline, "{what}: not yet");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Ok(())
+        let db = &mut self.db;
+        until_within(what, PATIENCE, async || {
+            Ok(!sqlx::query_scalar::<_, bool>(not_yet).fetch_one(&mut *db).await?)
+        })
+        .await
     }
 
     /// Until nothing waits; then every message must have come once or twice.

@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use hvflvspot::pg::{Cluster, Settings};
 use hvflvspot::store::endpoint::DATABASE;
 use hvflvspot::store::{Db, Endpoint, migrate};
 use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+
+use crate::until;
 
 /// Connections that one test's pools may open together.
 pub const CONNECTIONS: u32 = 16;
@@ -151,18 +152,10 @@ async fn start(dir: &Path, data: &Path) -> Result<()> {
 async fn bail_if_alive(pid_file: &str, data: &Path) -> Result<()> {
     let Some(pid) = pid_file.lines().next().and_then(|l| l.trim().parse::<u32>().ok()) else { return Ok(()) };
     let cluster = data.join("postgres");
-    let gone = async {
-        while fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == cluster) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    if tokio::time::timeout(Duration::from_secs(30), gone).await.is_err() {
-        bail!(
-            "the test cluster (process {pid}) runs and does not answer: look at {}/postgres.log",
-            data.display()
-        );
-    }
-    Ok(())
+    let lives = || fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == cluster);
+    until("the test cluster that was stopped is gone", async || Ok(!lives())).await.with_context(|| {
+        format!("the test cluster (process {pid}) runs and does not answer: look at {}/postgres.log", data.display())
+    })
 }
 
 /// Stops the cluster once nobody holds the lock `users` for two looks in a row.

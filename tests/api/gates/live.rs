@@ -153,6 +153,64 @@ async fn ids_that_are_not_of_this_log_are_reset() -> Result<()> {
     Ok(())
 }
 
+/// What one stream makes up for at most.
+const MOST_MISSED: usize = 20_000;
+
+#[tokio::test]
+async fn who_was_away_too_long_begins_anew_and_ends_up_where_the_others_are() -> Result<()> {
+    let venue = Venue::open().await?;
+    let sold = venue.sell(2).await?;
+    let mut gate = venue.device("A").await?;
+    let place = async || anyhow::Ok(Watch::open(&venue, &venue.owner, None).await?.next("stats").await?.id);
+    gate.admit(&venue, sold[0].id);
+    gate.push(&venue).await?;
+    let long_ago = place().await?;
+    for _ in 0..=MOST_MISSED {
+        gate.refuse(&venue, sold[0].id, Outcome::AlreadyAdmitted);
+    }
+    gate.admit(&venue, sold[1].id);
+    gate.upload(&venue, &gate.run(2, 3)).await?;
+    let just_near_enough = place().await?;
+    let last = gate.entries.len();
+    for from in (4..=last).step_by(500) {
+        gate.upload(&venue, &gate.run(from, last.min(from + 499))).await?;
+    }
+
+    // As much as can be made up for: each scan once, in order.
+    let mut near = Watch::open(&venue, &venue.owner, Some(&just_near_enough)).await?;
+    let mut missed = Vec::new();
+    let told = loop {
+        let message = near.try_next().await?.context("the stream ended")?;
+        match message.event.as_str() {
+            "scans" => missed.extend(places(&message).into_iter().map(|(seq, _)| seq)),
+            "stats" => break message,
+            _ => bail!("{message:?}"),
+        }
+    };
+    assert_eq!((missed.len(), last - 3), (MOST_MISSED, MOST_MISSED));
+    assert!(missed.into_iter().eq(4..=u64::try_from(last)?));
+
+    // One scan more is too much: no scan of these, and the figures of those who were there.
+    let mut far = Watch::open(&venue, &venue.owner, Some(&long_ago)).await?;
+    let reset = far.next("reset").await?;
+    assert_eq!(reset.data["reason"], "too_far_behind");
+    let anew = far.next("stats").await?;
+    assert_eq!((&anew.id, &anew.id), (&reset.id, &told.id));
+    assert_eq!(anew.data["admitted"], 2);
+    let figures = timeless(anew.data);
+    assert_eq!(figures, timeless(told.data));
+    assert_eq!(figures, timeless(venue.get("/stats").await?.expect(200)?));
+
+    // From there on it hears the same as they do.
+    gate.exit(&venue, sold[1].id);
+    gate.upload(&venue, &gate.run(last + 1, last + 1)).await?;
+    let (one, other) = (near.next("scans").await?, far.next("scans").await?);
+    assert_eq!((&one.id, &one.data), (&other.id, &other.data));
+    let (one, other) = (near.next("stats").await?, far.next("stats").await?);
+    assert_eq!(timeless(one.data), timeless(other.data));
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_stream_ends_with_the_right_to_see_it() -> Result<()> {
     let venue = Venue::open().await?;

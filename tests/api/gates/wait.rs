@@ -65,19 +65,14 @@ async fn news_of_another_server_arrives_through_the_database() -> Result<()> {
     reader.sync(&venue).await?;
     tokio::spawn(news::run(venue.server.app.clone()));
     writer.admit(&venue, TicketId(Uuid::from_u128(1)));
-    let mut heard = venue.server.app.news.subscribe(venue.event);
+    let heard = venue.server.app.news.subscribe(venue.event);
     // The other server: it tells nobody here but by NOTIFY. Repeated, for the listener may still be connecting.
-    let told = async {
-        loop {
-            venue.server.app.db.notify("hvflvspot_news", &venue.event.to_string()).await?;
-            tokio::select! {
-                _ = heard.changed() => return anyhow::Ok(()),
-                () = tokio::time::sleep(Duration::from_millis(50)) => {}
-            }
-        }
-    };
-    tokio::time::timeout(AT_ONCE, told).await.context("the listener is deaf")??;
-    Ok(())
+    let event = venue.event.to_string();
+    until("the listener hears", async || {
+        venue.server.app.db.notify("hvflvspot_news", &event).await?;
+        Ok(heard.has_changed()?)
+    })
+    .await
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use reqwest::Method;
 use ring::hmac;
 use serde_json::{Value, json};
 use support::server::{Reply, send};
+use support::until;
 use tokio::sync::Semaphore;
 
 use crate::{Stage, sign_up, text};
@@ -93,13 +94,9 @@ impl Receiver {
 
     /// Waits until so many calls have come to a path.
     async fn wait(&self, path: &str, count: usize) -> Result<()> {
-        let come = async {
-            while self.calls().iter().filter(|c| c.path == path).count() < count {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let waited = tokio::time::timeout(Duration::from_secs(30), come).await;
-        waited.with_context(|| format!("{count} calls of {path} do not come: {:?}", self.types()))
+        let come = || self.calls().iter().filter(|c| c.path == path).count() >= count;
+        let waited = until(&format!("{count} calls of {path}"), async || Ok(come())).await;
+        waited.with_context(|| format!("what came: {:?}", self.types()))
     }
 }
 
