@@ -154,7 +154,10 @@ async fn bail_if_alive(pid_file: &str, data: &Path) -> Result<()> {
     let cluster = data.join("postgres");
     let lives = || fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == cluster);
     until("the test cluster that was stopped is gone", async || Ok(!lives())).await.with_context(|| {
-        format!("the test cluster (process {pid}) runs and does not answer: look at {}/postgres.log", data.display())
+        format!(
+            "the test cluster (process {pid}) runs and does not answer: look at {}/postgres.log",
+            data.display()
+        )
     })
 }
 

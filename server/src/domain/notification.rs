@@ -230,7 +230,9 @@ pub enum News {
     Taken,
     Arrived,
     /// It will not arrive; `unwanted`: its recipient wants nothing more.
-    Lost { unwanted: bool },
+    Lost {
+        unwanted: bool,
+    },
 }
 
 /// How a message stands, for what its provider tells.

@@ -79,6 +79,15 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for ApiPath
     }
 }
 
+/// A header that stands there once, as text; empty if it does not.
+pub fn sole_header<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
+    let mut all = headers.get_all(name).iter();
+    match (all.next(), all.next()) {
+        (Some(one), None) => one.to_str().unwrap_or_default(),
+        _ => "",
+    }
+}
+
 /// Parses a JSON body: for handlers that need the raw bytes too (idempotency, signatures).
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);

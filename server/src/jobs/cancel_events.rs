@@ -7,6 +7,7 @@ use time::Duration;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use super::for_each_organizer;
 use crate::app::AppState;
 use crate::domain::booking::BookingStatus;
 use crate::selling::refund;
@@ -14,7 +15,7 @@ use crate::selling::{Actor, StepError};
 use crate::store::cancellation::{self as rows, Holder, Item};
 use crate::store::outbox::{self, About, NewMail};
 use crate::store::ticket::manifest_rows;
-use crate::store::{change, directory, event};
+use crate::store::{change, event};
 
 const HOLDS: i64 = 200;
 /// One manifest change.
@@ -26,20 +27,7 @@ const REFUNDS: i64 = 8;
 const PAUSE: Duration = Duration::seconds(30);
 
 pub async fn run(app: &AppState) -> anyhow::Result<()> {
-    let mut tx = app.db.worker_platform().await?;
-    let organizers = directory::organizers(&mut tx).await?;
-    tx.commit().await?;
-    let mut failed = None;
-    for organizer_id in organizers {
-        if app.stopping.is_cancelled() {
-            break;
-        }
-        if let Err(e) = of_organizer(app, organizer_id).await {
-            tracing::warn!(%organizer_id, "a canceled event is not brought to its end: {e:#}");
-            failed = Some(e);
-        }
-    }
-    failed.map_or(Ok(()), Err)
+    for_each_organizer(app, "a canceled event is not brought to its end", of_organizer).await
 }
 
 async fn of_organizer(app: &AppState, organizer_id: Uuid) -> anyhow::Result<()> {

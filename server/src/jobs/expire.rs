@@ -2,8 +2,9 @@
 
 use time::Duration;
 
+use super::for_each_organizer;
 use crate::app::AppState;
-use crate::store::{booking, directory, guest_code, idempotency, question};
+use crate::store::{booking, guest_code, idempotency, question};
 
 const AT_ONCE: i64 = 200;
 /// An answer can be repeated for this long.
@@ -14,21 +15,7 @@ const CODES: Duration = Duration::days(1);
 const UNBOUGHT: Duration = Duration::days(14);
 
 pub async fn run(app: &AppState) -> anyhow::Result<()> {
-    let mut tx = app.db.worker_platform().await?;
-    let organizers = directory::organizers(&mut tx).await?;
-    tx.commit().await?;
-    let mut failed = None;
-    for organizer_id in organizers {
-        if app.stopping.is_cancelled() {
-            break;
-        }
-        // One organizer's trouble is not the others'.
-        if let Err(e) = of_organizer(app, organizer_id).await {
-            tracing::warn!(%organizer_id, "holds do not expire: {e:#}");
-            failed = Some(e);
-        }
-    }
-    failed.map_or(Ok(()), Err)
+    for_each_organizer(app, "holds do not expire", of_organizer).await
 }
 
 async fn of_organizer(app: &AppState, organizer_id: uuid::Uuid) -> anyhow::Result<()> {

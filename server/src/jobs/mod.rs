@@ -17,8 +17,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use crate::app::AppState;
+use crate::store::directory;
 
 /// The running jobs.
 #[derive(Debug)]
@@ -80,4 +82,27 @@ impl Jobs {
         let all = async { while self.0.join_next().await.is_some() {} };
         tokio::time::timeout(patience, all).await.is_ok()
     }
+}
+
+/// Does `work` for one organizer after another, until the server stops. One organizer's trouble is not the others': it is
+/// logged as `trouble`, and the last of it is the job's.
+async fn for_each_organizer<'a, F, R>(app: &'a AppState, trouble: &str, work: F) -> anyhow::Result<()>
+where
+    F: Fn(&'a AppState, Uuid) -> R,
+    R: Future<Output = anyhow::Result<()>>,
+{
+    let mut tx = app.db.worker_platform().await?;
+    let organizers = directory::organizers(&mut tx).await?;
+    tx.commit().await?;
+    let mut failed = None;
+    for organizer_id in organizers {
+        if app.stopping.is_cancelled() {
+            break;
+        }
+        if let Err(e) = work(app, organizer_id).await {
+            tracing::warn!(%organizer_id, "{trouble}: {e:#}");
+            failed = Some(e);
+        }
+    }
+    failed.map_or(Ok(()), Err)
 }

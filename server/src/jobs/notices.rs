@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use time::Duration;
 use uuid::Uuid;
 
+use super::for_each_organizer;
 use crate::app::AppState;
 use crate::domain::incident::Kind;
-use crate::store::directory;
 use crate::store::noticed::{self, Sale};
 use crate::store::outbox::{self, NewMail};
 
@@ -22,21 +22,7 @@ const LONG_HOLD: Duration = Duration::minutes(10);
 const REMINDER: Duration = Duration::hours(24);
 
 pub async fn run(app: &AppState) -> anyhow::Result<()> {
-    let mut tx = app.db.worker_platform().await?;
-    let organizers = directory::organizers(&mut tx).await?;
-    tx.commit().await?;
-    let mut failed = None;
-    for organizer_id in organizers {
-        if app.stopping.is_cancelled() {
-            break;
-        }
-        // One organizer's trouble is not the others'.
-        if let Err(e) = of_organizer(app, organizer_id).await {
-            tracing::warn!(%organizer_id, "notices are not written: {e:#}");
-            failed = Some(e);
-        }
-    }
-    failed.map_or(Ok(()), Err)
+    for_each_organizer(app, "notices are not written", of_organizer).await
 }
 
 async fn of_organizer(app: &AppState, organizer_id: Uuid) -> anyhow::Result<()> {

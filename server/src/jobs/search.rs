@@ -4,29 +4,16 @@
 use time::Duration;
 use uuid::Uuid;
 
+use super::for_each_organizer;
 use crate::app::AppState;
 use crate::domain::search::popularity;
-use crate::store::{directory, search_row};
+use crate::store::search_row;
 
 /// An event is found until it is over; its row stays a day longer.
 const KEPT: Duration = Duration::DAY;
 
 pub async fn run(app: &AppState) -> anyhow::Result<()> {
-    let mut tx = app.db.worker_platform().await?;
-    let organizers = directory::organizers(&mut tx).await?;
-    tx.commit().await?;
-    let mut failed = None;
-    for organizer_id in organizers {
-        if app.stopping.is_cancelled() {
-            break;
-        }
-        // One organizer's trouble is not the others'.
-        if let Err(e) = of_organizer(app, organizer_id).await {
-            tracing::warn!(%organizer_id, "search is not kept up to date: {e:#}");
-            failed = Some(e);
-        }
-    }
-    failed.map_or(Ok(()), Err)
+    for_each_organizer(app, "search is not kept up to date", of_organizer).await
 }
 
 async fn of_organizer(app: &AppState, organizer_id: Uuid) -> anyhow::Result<()> {

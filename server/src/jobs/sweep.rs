@@ -4,8 +4,9 @@
 use time::Duration;
 use uuid::Uuid;
 
+use super::for_each_organizer;
 use crate::app::AppState;
-use crate::store::{directory, one_time, outbox, payment_event, sweep, taste, webhook};
+use crate::store::{one_time, outbox, payment_event, sweep, taste, webhook};
 
 /// Providers tell an event again for some days, and by hand for a month; a later repeat only asks how things stand.
 const EVENTS: Duration = Duration::days(90);
@@ -28,22 +29,11 @@ pub async fn run(app: &AppState) -> anyhow::Result<()> {
     let tokens = one_time::remove_expired(&mut tx, app.clock.now()).await?;
     let mails = outbox::remove_old(&mut tx, app.clock.now()).await?;
     let looks = taste::forget_old(&mut tx, app.clock.now() - LOOKS).await?;
-    let organizers = directory::organizers(&mut tx).await?;
     tx.commit().await?;
     if sessions + attempts + tokens + mails + looks > 0 {
         tracing::debug!(sessions, attempts, tokens, mails, looks, "removed what is over");
     }
-    let mut failed = None;
-    for organizer_id in organizers {
-        if app.stopping.is_cancelled() {
-            break;
-        }
-        if let Err(e) = of_organizer(app, organizer_id).await {
-            tracing::warn!(%organizer_id, "what is over is not removed: {e:#}");
-            failed = Some(e);
-        }
-    }
-    failed.map_or(Ok(()), Err)
+    for_each_organizer(app, "what is over is not removed", of_organizer).await
 }
 
 async fn of_organizer(app: &AppState, organizer_id: Uuid) -> anyhow::Result<()> {

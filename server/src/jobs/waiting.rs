@@ -2,28 +2,16 @@
 
 use uuid::Uuid;
 
+use super::for_each_organizer;
 use crate::app::AppState;
 use crate::selling::waiting::{issue_free, offer_next};
-use crate::store::{directory, waiting};
+use crate::store::waiting;
 
 /// Offers of one line in one run.
 const AT_ONCE: usize = 500;
 
 pub async fn run(app: &AppState) -> anyhow::Result<()> {
-    let mut tx = app.db.worker_platform().await?;
-    let organizers = directory::organizers(&mut tx).await?;
-    tx.commit().await?;
-    let mut failed = None;
-    for organizer_id in organizers {
-        if app.stopping.is_cancelled() {
-            break;
-        }
-        if let Err(e) = of_organizer(app, organizer_id).await {
-            tracing::warn!(%organizer_id, "offers to who waits are not made: {e:#}");
-            failed = Some(e);
-        }
-    }
-    failed.map_or(Ok(()), Err)
+    for_each_organizer(app, "offers to who waits are not made", of_organizer).await
 }
 
 async fn of_organizer(app: &AppState, organizer_id: Uuid) -> anyhow::Result<()> {

@@ -17,11 +17,7 @@ pub struct Text {
 
 impl Text {
     pub fn stands(&self) -> Stands<'_> {
-        Stands {
-            status: &self.status,
-            is_leased: self.is_leased,
-            provider_ref: self.provider_ref.as_deref(),
-        }
+        Stands { status: &self.status, is_leased: self.is_leased, provider_ref: self.provider_ref.as_deref() }
     }
 }
 

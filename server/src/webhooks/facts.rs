@@ -146,7 +146,9 @@ pub fn ticket_types_changed(
         let mut data = of_type(event, of);
         let old = before.iter().find(|old| old.ticket_type_id == of.ticket_type_id);
         let changed = match old {
-            Some(old) => Some(differing(&of_type(event_before, old), &data)).filter(|names| !names.is_empty())?,
+            Some(old) => {
+                Some(differing(&of_type(event_before, old), &data)).filter(|names| !names.is_empty())?
+            }
             None => differing(&Map::new(), &data),
         };
         data.insert("created".to_owned(), old.is_none().into());

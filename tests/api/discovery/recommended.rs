@@ -259,16 +259,16 @@ async fn an_account_reads_its_reasons_in_its_own_language() -> Result<()> {
     let french = json!({ "language": "fr", "preferences": [] });
     own(&stage.server, &guest, Method::PUT, "/notifications/preferences", french).await?;
     let reply = spoken(&stage, Some(&guest), "de").await?;
-    assert_eq!((reply.header("content-language"), reply.header("cache-control")), ("fr", "private, no-store"));
+    assert_eq!(
+        (reply.header("content-language"), reply.header("cache-control")),
+        ("fr", "private, no-store")
+    );
     let page = reply.expect(200)?;
     assert_eq!(
         said(&page, "Evening with Trio Blau", "similar")?,
         "Dans le genre de « Jazz one », que vous avez réservé"
     );
-    assert_eq!(
-        said(&page, "Jazz two", "organizer")?,
-        "Par Nachtklang, dont vous connaissez les événements"
-    );
+    assert_eq!(said(&page, "Jazz two", "organizer")?, "Par Nachtklang, dont vous connaissez les événements");
     Ok(())
 }
 

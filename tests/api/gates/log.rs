@@ -259,7 +259,8 @@ async fn told(venue: &Venue) -> Result<Vec<Uuid>> {
 }
 
 #[tokio::test]
-async fn webhooks_hear_of_quarantined_admissions_once_they_are_accepted_and_never_of_rejected_ones() -> Result<()> {
+async fn webhooks_hear_of_quarantined_admissions_once_they_are_accepted_and_never_of_rejected_ones()
+-> Result<()> {
     let venue = Venue::open().await?;
     let hook = json!({ "url": "https://hooks.example.org/in" });
     venue.server.post_as(&venue.owner, "/organizer/webhooks", &hook).await?.expect(201)?;

@@ -28,8 +28,10 @@ fn sha1(message: &[u8]) -> [u8; 20] {
     }
     padded.extend((8 * message.len() as u64).to_be_bytes());
     for block in padded.chunks(64) {
-        let mut w: Vec<u32> =
-            block.chunks(4).map(|four| four.iter().fold(0, |word, byte| (word << 8) | u32::from(*byte))).collect();
+        let mut w: Vec<u32> = block
+            .chunks(4)
+            .map(|four| four.iter().fold(0, |word, byte| (word << 8) | u32::from(*byte)))
+            .collect();
         for t in 16..80 {
             w.push((w[t - 3] ^ w[t - 8] ^ w[t - 14] ^ w[t - 16]).rotate_left(1));
         }
@@ -41,8 +43,7 @@ fn sha1(message: &[u8]) -> [u8; 20] {
                 2 => ((b & c) | (b & d) | (c & d), 0x8f1b_bcdc),
                 _ => (b ^ c ^ d, 0xca62_c1d6),
             };
-            let next =
-                a.rotate_left(5).wrapping_add(f).wrapping_add(e).wrapping_add(k).wrapping_add(word);
+            let next = a.rotate_left(5).wrapping_add(f).wrapping_add(e).wrapping_add(k).wrapping_add(word);
             (e, d, c, b, a) = (d, c, b.rotate_left(30), a, next);
         }
         for (sum, word) in state.iter_mut().zip([a, b, c, d, e]) {
@@ -138,7 +139,8 @@ fn the_tests_own_signature_is_the_published_one() {
 }
 
 #[tokio::test]
-async fn a_message_is_delivered_when_its_provider_says_so_in_whatever_order_and_however_often() -> Result<()> {
+async fn a_message_is_delivered_when_its_provider_says_so_in_whatever_order_and_however_often() -> Result<()>
+{
     let (provider, stage) = stage().await?;
     let (ada, path) = told(&provider, &stage).await?;
     assert_eq!(notice(&stage, &ada).await?["status"], "sent");
@@ -229,7 +231,10 @@ async fn nobody_else_is_believed_or_learns_which_messages_there_are() -> Result<
     let unknown = "/notifications/sms/0192f0c1-0000-7000-8000-000000000003/status";
     let refused = async |path: &str, body: String, by: Option<&str>| -> Result<()> {
         let reply = post(&stage, path, body, by).await?;
-        ensure!((reply.status.as_u16(), reply.code()) == (400, "invalid_signature"), "{path} {by:?}: {reply:?}");
+        ensure!(
+            (reply.status.as_u16(), reply.code()) == (400, "invalid_signature"),
+            "{path} {by:?}: {reply:?}"
+        );
         Ok(())
     };
     for at in [path.as_str(), unknown, "/notifications/sms/nothing/status"] {

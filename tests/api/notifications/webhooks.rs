@@ -362,10 +362,14 @@ async fn what_changes_of_ticket_types_on_sale_is_told_for_each_of_them() -> Resu
     let _ = told().await?;
     // They share a quota, and the event's fee.
     put(&format!("/quotas/{quota}"), json!({ "capacity": 99 })).await?;
-    assert_eq!(told().await?, [change("Standing", json!(["capacity"])), change("Student", json!(["capacity"]))]);
+    assert_eq!(
+        told().await?,
+        [change("Standing", json!(["capacity"])), change("Student", json!(["capacity"]))]
+    );
     put(&format!("/quotas/{quota}"), json!({ "name": "Hall" })).await?;
     assert_eq!(told().await?, []);
-    let fee = json!({ "amount": { "amount_minor": 100, "currency": "EUR" }, "rate_bp": 0, "bearer": "buyer" });
+    let fee =
+        json!({ "amount": { "amount_minor": 100, "currency": "EUR" }, "rate_bp": 0, "bearer": "buyer" });
     put("/update", json!({ "fee": fee })).await?;
     assert_eq!(told().await?, [change("Standing", json!(["total"])), change("Student", json!(["total"]))]);
     let archive = format!("{event}/ticket-types/{}", text(&second, "ticket_type_id"));

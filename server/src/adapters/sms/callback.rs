@@ -166,7 +166,10 @@ mod tests {
             (good, origin, path, &more, "12345"),
             (good, origin, path, &said, "12346"),
         ] {
-            assert!(!is_signed(signature, origin, path, said, &Secret::new(token)), "{signature} {origin} {path}");
+            assert!(
+                !is_signed(signature, origin, path, said, &Secret::new(token)),
+                "{signature} {origin} {path}"
+            );
         }
     }
 

@@ -47,10 +47,7 @@ const CATEGORIES: [(&str, Text); 14] = [
     ("art", text("Art & exhibitions", "Kunst & Ausstellungen", "Arte y exposiciones", "Art et expositions")),
     ("sports", text("Sports", "Sport", "Deportes", "Sport")),
     ("conference", text("Conferences", "Konferenzen", "Conferencias", "Conférences")),
-    (
-        "workshop",
-        text("Workshops & classes", "Workshops & Kurse", "Talleres y clases", "Ateliers et cours"),
-    ),
+    ("workshop", text("Workshops & classes", "Workshops & Kurse", "Talleres y clases", "Ateliers et cours")),
     ("food", text("Food & drink", "Essen & Trinken", "Comida y bebida", "Gastronomie")),
     ("family", text("Family", "Familie", "Familia", "Famille")),
     ("community", text("Community", "Gemeinschaft", "Comunidad", "Vie locale")),

@@ -154,8 +154,10 @@ impl RecommendedQuery {
 
 fn json(of: Recommended, categories: &[(String, String)], language: Language) -> RecommendedEvent {
     let Recommended { event, reasons } = of;
-    let as_stored = || categories.iter().find(|(id, _)| *id == event.category_id).map(|(_, name)| name.as_str());
-    let category = category_name(&event.category_id, language).or_else(as_stored).unwrap_or(&event.category_id);
+    let as_stored =
+        || categories.iter().find(|(id, _)| *id == event.category_id).map(|(_, name)| name.as_str());
+    let category =
+        category_name(&event.category_id, language).or_else(as_stored).unwrap_or(&event.category_id);
     let reasons = reasons
         .into_iter()
         .map(|reason| ReasonJson {

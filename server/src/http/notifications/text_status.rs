@@ -10,7 +10,7 @@ use crate::adapters::sms::callback::{self, Told};
 use crate::app::AppState;
 use crate::domain::notification::{DeadBecause, Step, step};
 use crate::http::error::{ApiError, Problem};
-use crate::http::extract::{ApiBytes, ApiPath};
+use crate::http::extract::{ApiBytes, ApiPath, sole_header};
 use crate::store::{delivery, phone};
 
 /// Some twenty short fields.
@@ -53,16 +53,15 @@ async fn receive(
     let token = app.config.sms.auth_token.as_ref().ok_or_else(unknown)?;
     let malformed = || ApiError::bad_request("malformed_event", "the body is no callback");
     let fields = callback::fields(&body).ok_or_else(malformed)?;
-    let mut signatures = headers.get_all("x-twilio-signature").iter();
-    let signature = match (signatures.next(), signatures.next()) {
-        (Some(one), None) => one.to_str().unwrap_or_default(),
-        _ => "",
-    };
+    let signature = sole_header(&headers, "x-twilio-signature");
     // Before anything is looked up: who does not sign learns of no message. An id in another spelling than ours was
     // never given away.
     let path = format!("/notifications/sms/{notification_id}/status");
     if !callback::is_signed(signature, app.config.origin(), &path, &fields, token) {
-        return Err(ApiError::bad_request("invalid_signature", "the signature is not by this account's token"));
+        return Err(ApiError::bad_request(
+            "invalid_signature",
+            "the signature is not by this account's token",
+        ));
     }
     let told = callback::read(&fields).ok_or_else(malformed)?;
     let id: Uuid = notification_id.parse().map_err(|_| unknown())?;

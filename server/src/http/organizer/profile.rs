@@ -18,19 +18,17 @@ use crate::http::fields::Wrong;
 use crate::selling::keys;
 use crate::store::directory::{self, Place};
 use crate::store::member::{self, OrgRole};
-use crate::store::organizer::{self, Organizer};
+use crate::store::organizer::{self, Organizer, Status};
 use crate::store::{search_row, users};
 
 /// An organizer.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ProfileJson {
+pub(super) struct OrganizerJson {
     organizer_id: Uuid,
-    /// `draft`, `submitted`, `approved` or `rejected`. Only approved organizers publish events.
-    status: String,
+    /// Only approved organizers publish events.
+    status: Status,
     /// Why it was rejected.
     status_reason: Option<String>,
-    /// The caller's role: `owner`, `manager` or `door`.
-    role: OrgRole,
     name: String,
     legal_name: Option<String>,
     description: String,
@@ -43,6 +41,35 @@ pub(super) struct ProfileJson {
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339")]
     updated_at: OffsetDateTime,
+}
+
+impl From<Organizer> for OrganizerJson {
+    fn from(of: Organizer) -> Self {
+        Self {
+            organizer_id: of.organizer_id,
+            status: Status::from_column(&of.status),
+            status_reason: of.status_reason,
+            name: of.name,
+            legal_name: of.legal_name,
+            description: of.description,
+            contact_email: of.contact_email,
+            website: of.website,
+            address: of.address,
+            country: of.country,
+            tax_id: of.tax_id,
+            created_at: of.created_at,
+            updated_at: of.updated_at,
+        }
+    }
+}
+
+/// An organizer as one of its members sees it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ProfileJson {
+    #[serde(flatten)]
+    organizer: OrganizerJson,
+    /// The caller's role: `owner`, `manager` or `door`.
+    role: OrgRole,
 }
 
 /// A profile. What is left out is empty.
@@ -225,20 +252,5 @@ impl ProfileRequest {
 }
 
 pub(super) fn json(of: Organizer, role: OrgRole) -> ProfileJson {
-    ProfileJson {
-        organizer_id: of.organizer_id,
-        status: of.status,
-        status_reason: of.status_reason,
-        role,
-        name: of.name,
-        legal_name: of.legal_name,
-        description: of.description,
-        contact_email: of.contact_email,
-        website: of.website,
-        address: of.address,
-        country: of.country,
-        tax_id: of.tax_id,
-        created_at: of.created_at,
-        updated_at: of.updated_at,
-    }
+    ProfileJson { organizer: of.into(), role }
 }

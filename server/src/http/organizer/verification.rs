@@ -4,12 +4,11 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::profile::{ProfileJson, json};
+use super::profile::{OrganizerJson, ProfileJson, json};
 use crate::app::AppState;
 use crate::http::auth::{Caller, Member};
 use crate::http::edge;
@@ -19,7 +18,7 @@ use crate::http::fields::Wrong;
 use crate::http::page::{self, Page, PageQuery};
 use crate::store::audit::{self, Act};
 use crate::store::noticed;
-use crate::store::organizer::{self, Organizer, Status};
+use crate::store::organizer::{self, Status};
 use crate::store::outbox::{self, NewMail};
 
 const LIST: &str = "organizers";
@@ -48,27 +47,6 @@ pub(super) async fn submit(
     tx.commit().await?;
     let organizer = found.ok_or_else(|| ApiError::not_found("organizer"))?;
     Ok((StatusCode::ACCEPTED, Json(json(organizer, member.role))))
-}
-
-/// An organizer as an administrator sees it.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ReviewJson {
-    organizer_id: Uuid,
-    status: Status,
-    /// Why it was rejected.
-    status_reason: Option<String>,
-    name: String,
-    legal_name: Option<String>,
-    description: String,
-    contact_email: String,
-    website: Option<String>,
-    address: Option<String>,
-    country: Option<String>,
-    tax_id: Option<String>,
-    #[serde(with = "time::serde::rfc3339")]
-    created_at: OffsetDateTime,
-    #[serde(with = "time::serde::rfc3339")]
-    updated_at: OffsetDateTime,
 }
 
 /// Which organizers.
@@ -102,7 +80,7 @@ pub(super) struct RejectRequest {
     get, path = "/admin/organizers", operation_id = "list_organizers", tag = "admin", params(ReviewQuery),
     security(("bearer" = [])),
     responses(
-        (status = 200, body = Page<ReviewJson>), (status = 400, description = "`invalid_cursor`", body = Problem),
+        (status = 200, body = Page<OrganizerJson>), (status = 400, description = "`invalid_cursor`", body = Problem),
         (status = 401, body = Problem), (status = 403, description = "`forbidden`: for administrators alone", body = Problem),
     ),
 )]
@@ -110,7 +88,7 @@ pub(super) async fn list(
     State(app): State<AppState>,
     caller: Caller,
     ApiQuery(query): ApiQuery<ReviewQuery>,
-) -> Result<Json<Page<ReviewJson>>, ApiError> {
+) -> Result<Json<Page<OrganizerJson>>, ApiError> {
     let admin = caller.require_admin()?;
     let status = query.status.unwrap_or(Status::Submitted);
     // A cursor goes on in the list of its status.
@@ -120,7 +98,7 @@ pub(super) async fn list(
     let mut tx = app.db.admin(admin.user_id).await?;
     let rows = organizer::of_status(&mut tx, status, after, limit + 1).await?;
     tx.commit().await?;
-    Ok(Json(Page::of(&list, limit, rows, |o| (o.created_at, o.organizer_id), review)))
+    Ok(Json(Page::of(&list, limit, rows, |o| (o.created_at, o.organizer_id), OrganizerJson::from)))
 }
 
 /// Lets an organizer publish events.
@@ -128,7 +106,7 @@ pub(super) async fn list(
     post, path = "/admin/organizers/{organizer_id}/approve", operation_id = "approve_organizer", tag = "admin",
     params(("organizer_id" = Uuid, Path)), security(("bearer" = [])),
     responses(
-        (status = 200, body = ReviewJson), (status = 401, body = Problem),
+        (status = 200, body = OrganizerJson), (status = 401, body = Problem),
         (status = 403, description = "`forbidden`: for administrators alone", body = Problem),
         (status = 404, description = "`not_found`", body = Problem),
         (status = 409, description = "`not_submitted`: it did not ask", body = Problem),
@@ -138,7 +116,7 @@ pub(super) async fn approve(
     State(app): State<AppState>,
     caller: Caller,
     ApiPath(organizer_id): ApiPath<Uuid>,
-) -> Result<Json<ReviewJson>, ApiError> {
+) -> Result<Json<OrganizerJson>, ApiError> {
     let admin = caller.require_admin()?.user_id;
     decide(&app, admin, organizer_id, Status::Approved, None).await
 }
@@ -151,7 +129,7 @@ pub(super) async fn approve(
     post, path = "/admin/organizers/{organizer_id}/reject", operation_id = "reject_organizer", tag = "admin",
     params(("organizer_id" = Uuid, Path)), request_body = RejectRequest, security(("bearer" = [])),
     responses(
-        (status = 200, body = ReviewJson), (status = 401, body = Problem),
+        (status = 200, body = OrganizerJson), (status = 401, body = Problem),
         (status = 403, description = "`forbidden`: for administrators alone", body = Problem),
         (status = 404, description = "`not_found`", body = Problem),
         (status = 409, description = "`not_submitted`: it did not ask", body = Problem),
@@ -163,7 +141,7 @@ pub(super) async fn reject(
     caller: Caller,
     ApiPath(organizer_id): ApiPath<Uuid>,
     ApiJson(request): ApiJson<RejectRequest>,
-) -> Result<Json<ReviewJson>, ApiError> {
+) -> Result<Json<OrganizerJson>, ApiError> {
     let admin = caller.require_admin()?.user_id;
     let mut wrong = Wrong::default();
     let reason = wrong.length("reason", request.reason.trim(), 1, 1_000);
@@ -178,14 +156,14 @@ async fn decide(
     organizer_id: Uuid,
     status: Status,
     reason: Option<&str>,
-) -> Result<Json<ReviewJson>, ApiError> {
+) -> Result<Json<OrganizerJson>, ApiError> {
     let now = app.clock.now();
     // By the worker: it writes to members, whose accounts an organizer's context does not open.
     let mut tx = app.db.worker_tenant(organizer_id).await?;
     let before =
         organizer::lock(&mut tx, organizer_id).await?.ok_or_else(|| ApiError::not_found("organizer"))?;
     if before.status == status.as_str() && before.status_reason.as_deref() == reason {
-        return Ok(Json(review(before)));
+        return Ok(Json(before.into()));
     }
     let asked = before.status == Status::Submitted.as_str()
         || status == Status::Rejected && before.status == Status::Approved.as_str();
@@ -226,23 +204,5 @@ async fn decide(
     let stored = organizer::find(&mut tx, organizer_id).await?;
     tx.commit().await?;
     let stored = stored.ok_or_else(|| ApiError::not_found("organizer"))?;
-    Ok(Json(review(stored)))
-}
-
-fn review(of: Organizer) -> ReviewJson {
-    ReviewJson {
-        organizer_id: of.organizer_id,
-        status: Status::from_column(&of.status),
-        status_reason: of.status_reason,
-        name: of.name,
-        legal_name: of.legal_name,
-        description: of.description,
-        contact_email: of.contact_email,
-        website: of.website,
-        address: of.address,
-        country: of.country,
-        tax_id: of.tax_id,
-        created_at: of.created_at,
-        updated_at: of.updated_at,
-    }
+    Ok(Json(stored.into()))
 }

@@ -15,7 +15,7 @@ use crate::app::AppState;
 use crate::config::Secret;
 use crate::fault;
 use crate::http::error::{ApiError, Problem};
-use crate::http::extract::{ApiBytes, ApiPath};
+use crate::http::extract::{ApiBytes, ApiPath, sole_header};
 use crate::selling::gateway;
 use crate::selling::webhook::{Endpoint, take};
 use crate::store::directory;
@@ -58,12 +58,7 @@ async fn receive(
     ApiBytes(body): ApiBytes,
 ) -> Result<StatusCode, ApiError> {
     let (endpoint, secrets) = endpoint(&app, &provider, &endpoint_id).await?;
-    let mut signatures = headers.get_all("stripe-signature").iter();
-    let header = match (signatures.next(), signatures.next()) {
-        (Some(one), None) => one.to_str().unwrap_or_default(),
-        _ => "",
-    };
-    webhook::verify(header, &body, &secrets, app.clock.now())
+    webhook::verify(sole_header(&headers, "stripe-signature"), &body, &secrets, app.clock.now())
         .map_err(|why| ApiError::bad_request("invalid_signature", why.to_string()))?;
     fault!("webhook.verified");
     let notice = webhook::read(&body)
