@@ -243,6 +243,40 @@ async fn a_quote_says_the_price_as_it_is_and_leaves_the_catalogue_where_it_is() 
 }
 
 #[tokio::test]
+async fn the_worker_cannot_forget_an_event_that_its_provider_may_still_repeat() -> Result<()> {
+    let stage = Stage::open(5).await?;
+    let mut owner = stage.owner_connection().await?;
+    // By the database's own clock.
+    sqlx::query(
+        "insert into payment_events (organizer_id, provider, event_id, account_id, kind, body_sha256, effect, received_at)
+         select $1, 'stripe', days || ' days', $1, 'x', sha256('x'), 'none', now() - make_interval(days => days)
+           from unnest(array[0, 29, 31, 91]) as days",
+    )
+    .bind(stage.organizer_id)
+    .execute(&mut owner)
+    .await?;
+    let db = &stage.server.app.db;
+    let mut tx = db.worker_tenant(stage.organizer_id).await?;
+    let whenever = time::macros::datetime!(2100-01-01 00:00 UTC);
+    let gone = hvflvspot::store::payment_event::forget(&mut tx, stage.organizer_id, whenever).await?;
+    tx.commit().await?;
+    assert_eq!(gone, 2);
+    let mut left: Vec<String> =
+        sqlx::query_scalar("select event_id from payment_events").fetch_all(&mut owner).await?;
+    left.sort_unstable();
+    assert_eq!(left, ["0 days", "29 days"]);
+    // Nobody changes one, and the app removes none.
+    for (mut tx, change) in [
+        (db.worker_tenant(stage.organizer_id).await?, "update payment_events set effect = 'asked'"),
+        (db.tenant(stage.organizer_id).await?, "delete from payment_events"),
+    ] {
+        let refused = sqlx::query(change).execute(&mut *tx).await.expect_err("it may not");
+        assert!(refused.to_string().contains("permission denied"), "{change}: {refused}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn events_of_providers_and_locks_of_persons_are_forgotten_after_a_while() -> Result<()> {
     let stage = Stage::open(5).await?;
     stage.change(json!({ "max_per_person": 2 })).await?;

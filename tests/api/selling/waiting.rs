@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use hvflvspot::jobs::{cancel_events, expire, outbox, reconcile, waiting};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -279,6 +279,76 @@ async fn canceling_an_event_revokes_releases_refunds_and_tells_everybody_once() 
     stage.own(Method::POST, &path, json!({})).await?;
     assert_eq!(stage.mails("offer.event_canceled").await?, 4);
     stage.audit().await
+}
+
+#[tokio::test]
+async fn holders_of_a_canceled_event_keep_seeing_their_tickets_and_what_becomes_of_their_money() -> Result<()>
+{
+    let stage = Stage::open(40).await?;
+    let buyer = sign_up(&stage.server, "buyer@example.org").await?;
+    let order = |token: &str| {
+        json!({
+            "event_id": stage.event_id, "items": [{ "ticket_type_id": stage.ticket_type_id, "quantity": 2 }],
+            "payment": { "method": "simulated", "token": token },
+        })
+    };
+    let of_account = stage
+        .server
+        .post_as(&buyer, "/tickets/purchase", &order("tok_always_succeeds"))
+        .await?
+        .expect(201)?;
+    let guests = stage.buy(1, Some("tok_always_succeeds")).await?.expect(201)?;
+    let stubborn = stage.buy(1, Some("tok_refund_declined")).await?.expect(201)?;
+    // One of the account's is somebody else's by now.
+    let handed_on = text(&of_account["tickets"][0], "ticket_id");
+    let to = json!({ "email": "friend@example.org" });
+    stage.server.post_as(&buyer, &format!("/tickets/{handed_on}/transfer"), &to).await?.expect(200)?;
+    let mail = crate::handed_on::mails(&stage, "friend@example.org", "ticket.received").await?;
+    let friend = crate::handed_on::by_link(&text(mail.last().context("a mail")?, "link"))?;
+
+    let cancel = format!("/organizer/events/{}/cancel", stage.event_id);
+    stage.own(Method::POST, &cancel, json!({ "reason": "storm" })).await?;
+    for _ in 0..4 {
+        cancel_events::run(&stage.server.app).await?;
+        reconcile::run(&stage.server.app).await?;
+        stage.clock.advance(Duration::from_secs(61));
+    }
+    let view = async |booking: &Value| -> Result<Value> {
+        send(stage.as_guest(Method::GET, "/tickets/view", booking)).await?.expect(200)
+    };
+    let accounts = stage.server.get_as(&buyer, "/tickets/view").await?.expect(200)?;
+    for (whose, page) in [
+        ("the account", accounts),
+        ("a guest", view(&guests).await?),
+        ("whose money did not go back", view(&stubborn).await?),
+        ("whom it was handed on to", view(&friend).await?),
+    ] {
+        let items = page["items"].as_array().context("items")?;
+        assert_eq!(items.len(), 1, "{whose}");
+        assert_eq!(
+            (&items[0]["state"], &items[0]["event"]["status"], &items[0]["code"]),
+            (&json!("canceled"), &json!("canceled"), &Value::Null),
+            "{whose}"
+        );
+    }
+    let path = format!("/bookings/{}", text(&of_account, "booking_id"));
+    let of_account = stage.server.get_as(&buyer, &path).await?.expect(200)?;
+    for (booking, status, refund) in [
+        (of_account, "refunded", "completed"),
+        (stage.see(&guests).await?, "refunded", "completed"),
+        (stage.see(&stubborn).await?, "paid", "failed"),
+    ] {
+        assert_eq!(
+            (&booking["status"], &booking["transaction"]["type"], &booking["transaction"]["status"]),
+            (&json!(status), &json!("refund"), &json!(refund)),
+            "{booking}"
+        );
+        let all = booking["tickets"].as_array().context("tickets")?;
+        assert!(all.iter().all(|t| t["state"] == "canceled"), "{booking}");
+        let back = if refund == "completed" { booking["total"]["amount_minor"].clone() } else { json!(0) };
+        assert_eq!(booking["refunded"]["amount_minor"], back, "{booking}");
+    }
+    Ok(())
 }
 
 #[tokio::test]
