@@ -12,8 +12,7 @@ use uuid::Uuid;
 
 use super::live::Position;
 use super::{
-    DeviceStats, FoldStats, GateStats, IncidentStats, ListStats, RevenueStats, Stats, TicketStats,
-    TypeRevenue, TypeStats,
+    DeviceStats, FoldStats, GateStats, IncidentStats, ListStats, RevenueStats, Stats, TicketStats, TypeStats,
 };
 use crate::app::AppState;
 use crate::domain::catalog::EventStatus;
@@ -218,7 +217,7 @@ fn type_stats(
         no_shows: over.then_some(expected),
         scans: mine().map(|a| a.scans).sum(),
         refusals: reasons(mine()),
-        revenue: TypeRevenue {
+        revenue: RevenueStats {
             gross: amount(paid.total()),
             refunds: amount(back.total()),
             net: amount(paid.total() - back.total()),

@@ -48,22 +48,7 @@ struct TypeStats {
     scans: u64,
     /// Those of them that were refused, by reason.
     refusals: BTreeMap<&'static str, u64>,
-    revenue: TypeRevenue,
-}
-
-/// Money of one ticket type. The sums over all types are those of the event.
-#[derive(Debug, Serialize, ToSchema)]
-struct TypeRevenue {
-    /// Payments captured, fees and taxes in them.
-    gross: MoneyJson,
-    /// Refunds completed. One of an amount, for no ticket, is shared out over the types of its booking.
-    refunds: MoneyJson,
-    /// Gross less refunds.
-    net: MoneyJson,
-    /// Of the net: fees, without their tax.
-    fees: MoneyJson,
-    /// Of the net: taxes on prices and fees.
-    tax: MoneyJson,
+    revenue: RevenueStats,
 }
 
 /// Tickets of the event.
@@ -81,12 +66,12 @@ struct TicketStats {
     by_type: Vec<TypeStats>,
 }
 
-/// Money of the event.
+/// Money of the event, or of one ticket type. The sums over all types are those of the event.
 #[derive(Debug, Serialize, ToSchema)]
 struct RevenueStats {
     /// Payments captured, fees and taxes in them.
     gross: MoneyJson,
-    /// Refunds completed.
+    /// Refunds completed. One of an amount, for no ticket, is shared out over the types of its booking.
     refunds: MoneyJson,
     /// Gross less refunds.
     net: MoneyJson,
