@@ -22,9 +22,11 @@ use crate::discovery::counted::Counted;
 use crate::documents::fonts::Fonts;
 use crate::gates::Gates;
 use crate::http::arrival::Arrivals;
+use crate::http::events::Cards;
 use crate::http::limits::Limits;
 use crate::http::metrics::Metrics;
 use crate::http::stats::live::Live;
+use crate::http::web::Sitemap;
 use crate::keys::MasterKey;
 use crate::news::News;
 use crate::selling::Selling;
@@ -72,6 +74,9 @@ pub struct App {
     pub webhooks: Webhooks,
     /// What PDFs are written with.
     pub fonts: Arc<Fonts>,
+    /// Events as pictures.
+    pub cards: Cards,
+    pub sitemap: Sitemap,
     pub heartbeats: Heartbeats,
     pub database_status: StatusSince,
     pub mail_status: StatusSince,
@@ -116,6 +121,8 @@ impl AppState {
         Ok(Self(Arc::new(App {
             news: News::default(),
             live: Live::default(),
+            cards: Cards::default(),
+            sitemap: Sitemap::default(),
             gates: Gates::new(&rng),
             heartbeats: Heartbeats::new(Arc::clone(&clock)),
             passwords: Passwords::new(rng.clone()),

@@ -25,6 +25,7 @@ pub mod network;
 pub mod news;
 pub mod pg;
 pub mod selling;
+pub mod series;
 pub mod serve;
 pub mod store;
 pub mod tls;

@@ -175,3 +175,28 @@ async fn the_page_that_the_mail_leads_to_is_there_and_runs_its_own_script_alone(
     assert_eq!(head.status.as_u16(), 200);
     Ok(())
 }
+
+#[tokio::test]
+async fn an_account_is_an_organizer_as_long_as_it_is_a_member_somewhere() -> Result<()> {
+    let (server, _) = held().await?;
+    let (first, ..) = found(&server, "first").await?;
+    let (second, ..) = found(&server, "second").await?;
+    let (bob, bob_id) = sign_up(&server, "bob").await?;
+    let mut db = server.db.owner().await?;
+    let mut stored = async || -> Result<String> {
+        let query = sqlx::query_scalar("select role from users where email = 'bob@access.example'");
+        Ok(query.fetch_one(&mut db).await?)
+    };
+    assert_eq!(stored().await?, "user");
+    for owner in [&first, &second] {
+        let invitation = invite(&server, owner, "bob", "door").await?.expect(201)?;
+        accepted(&server, &bob, &invitation).await?.expect(200)?;
+        assert_eq!(stored().await?, "organizer");
+    }
+    let path = format!("/organizer/members/{bob_id}");
+    delete_as(&server, &first, &path).await?.expect(204)?;
+    assert_eq!(stored().await?, "organizer", "the second has him still");
+    delete_as(&server, &second, &path).await?.expect(204)?;
+    assert_eq!(stored().await?, "user");
+    Ok(())
+}

@@ -371,6 +371,7 @@ fn event(
     let source = Source {
         organizer_id,
         event_id,
+        series_id: None,
         slug: format!("synthetic-{}", event_id.simple()),
         title,
         artists,

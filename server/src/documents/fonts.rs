@@ -1,4 +1,4 @@
-//! Text on paper: which font has which letter, which way a line runs, how wide it is.
+//! Text on paper and in pictures: which font has which letter, which way a line runs, how wide it is.
 //!
 //! Built in is DejaVu Sans, regular and bold: Latin, Greek, Cyrillic, Armenian, Georgian, Hebrew, Arabic and many
 //! symbols. Operators add files for further scripts (`documents.fonts`). A letter that no font has is drawn as the
@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use krilla::text::{Font, GlyphId, KrillaGlyph};
+use rustybuzz::ttf_parser::{self, OutlineBuilder};
 use rustybuzz::{Direction, Face, UnicodeBuffer};
 use unicode_bidi::BidiInfo;
 
@@ -98,9 +99,36 @@ impl Fonts {
     /// One line, however long. Control characters count as spaces.
     #[must_use]
     pub fn line(&self, text: &str, weight: Weight) -> Line {
+        let runs: Vec<Run> = self.shaped(text, weight).into_iter().map(|(_, run)| run).collect();
+        let width = runs.iter().map(|run| run.width).sum();
+        Line { runs, width }
+    }
+
+    /// The same line as polygons that come close to its letters' outlines, in units of the font size: from its beginning on
+    /// the baseline, upwards is positive. What is in them says the nonzero rule.
+    #[must_use]
+    pub fn outlines(&self, text: &str, weight: Weight) -> Vec<Polygon> {
+        let mut drawn = Drawn { polygons: Vec::new(), origin: (0.0, 0.0), scale: 1.0 };
+        let mut x = 0.0;
+        for (font, run) in self.shaped(text, weight) {
+            drawn.scale = 1.0 / font.shaping.units_per_em() as f32;
+            for glyph in &run.glyphs {
+                drawn.origin = (x + glyph.x_offset, glyph.y_offset);
+                // Font files number their glyphs with 16 bits.
+                let id = u16::try_from(glyph.glyph_id.to_u32()).unwrap_or_default();
+                // What has no outline, as a space, draws nothing.
+                let _ = font.shaping.outline_glyph(ttf_parser::GlyphId(id), &mut drawn);
+                x += glyph.x_advance;
+            }
+        }
+        drawn.polygons
+    }
+
+    /// The runs of a line from left to right, with their fonts.
+    fn shaped(&self, text: &str, weight: Weight) -> Vec<(&Loaded, Run)> {
         let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let bidi = BidiInfo::new(&clean, None);
-        let mut line = Line::default();
+        let mut shaped = Vec::new();
         for paragraph in &bidi.paragraphs {
             let (levels, runs) = bidi.visual_runs(paragraph, paragraph.range.clone());
             for run in runs {
@@ -109,17 +137,22 @@ impl Fonts {
                 if rtl {
                     pieces.reverse();
                 }
-                line.runs.extend(pieces.into_iter().map(|(font, text)| shape(font, text, rtl)));
+                shaped.extend(pieces.into_iter().map(|(font, text)| (font, shape(font, text, rtl))));
             }
         }
-        line.width = line.runs.iter().map(|run| run.width).sum();
-        line
+        shaped
     }
 
     /// Lines of at most `width` (in units of the font size), broken between words, and within one that is too
     /// long; the last of `most` lines ends with an ellipsis if there is more.
     #[must_use]
     pub fn wrap(&self, text: &str, weight: Weight, width: f32, most: usize) -> Vec<Line> {
+        self.broken(text, weight, width, most).iter().map(|text| self.line(text, weight)).collect()
+    }
+
+    /// The texts of these lines.
+    #[must_use]
+    pub fn broken(&self, text: &str, weight: Weight, width: f32, most: usize) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
         let mut rest: Vec<String> = text.split_whitespace().rev().map(str::to_owned).collect();
         let mut now = String::new();
@@ -164,7 +197,7 @@ impl Fonts {
                 last.push('…');
             }
         }
-        lines.iter().map(|text| self.line(text, weight)).collect()
+        lines
     }
 
     /// The text cut where another font must take over. Spaces and marks stay with what is before them.
@@ -186,6 +219,74 @@ impl Fonts {
         }
         out.into_iter().map(|(font, range)| (all[font], &text[range])).collect()
     }
+}
+
+/// A closed line through points.
+pub type Polygon = Vec<(f32, f32)>;
+
+/// Straight pieces that stand for a curve.
+const PIECES: u8 = 8;
+
+/// Gathers outlines.
+struct Drawn {
+    polygons: Vec<Polygon>,
+    origin: (f32, f32),
+    scale: f32,
+}
+
+impl Drawn {
+    fn put(&mut self, (x, y): (f32, f32)) {
+        let point = (self.origin.0 + x * self.scale, self.origin.1 + y * self.scale);
+        if let Some(polygon) = self.polygons.last_mut() {
+            polygon.push(point);
+        }
+    }
+
+    /// Where the outline is, in the font's units.
+    fn here(&self) -> (f32, f32) {
+        let (x, y) = self.polygons.last().and_then(|p| p.last()).copied().unwrap_or(self.origin);
+        ((x - self.origin.0) / self.scale, (y - self.origin.1) / self.scale)
+    }
+
+    /// A curve from here on: its point at each `t` of 0 to 1.
+    fn curve(&mut self, at: impl Fn(f32) -> (f32, f32)) {
+        for n in 1..=PIECES {
+            self.put(at(f32::from(n) / f32::from(PIECES)));
+        }
+    }
+}
+
+impl OutlineBuilder for Drawn {
+    fn move_to(&mut self, x: f32, y: f32) {
+        self.polygons.push(Vec::new());
+        self.put((x, y));
+    }
+
+    fn line_to(&mut self, x: f32, y: f32) {
+        self.put((x, y));
+    }
+
+    fn quad_to(&mut self, x1: f32, y1: f32, x: f32, y: f32) {
+        let (x0, y0) = self.here();
+        self.curve(|t| {
+            let bend = |a: f32, b: f32, c: f32| (1.0 - t).powi(2) * a + 2.0 * (1.0 - t) * t * b + t * t * c;
+            (bend(x0, x1, x), bend(y0, y1, y))
+        });
+    }
+
+    fn curve_to(&mut self, x1: f32, y1: f32, x2: f32, y2: f32, x: f32, y: f32) {
+        let (x0, y0) = self.here();
+        self.curve(|t| {
+            let s = 1.0 - t;
+            let bend = |a: f32, b: f32, c: f32, d: f32| {
+                s.powi(3) * a + 3.0 * s * s * t * b + 3.0 * s * t * t * c + t.powi(3) * d
+            };
+            (bend(x0, x1, x2, x), bend(y0, y1, y2, y))
+        });
+    }
+
+    // Polygons are closed as it is.
+    fn close(&mut self) {}
 }
 
 /// True for what belongs to the letter before it: spaces, joiners, selectors.

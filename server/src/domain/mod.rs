@@ -23,6 +23,7 @@ pub mod question;
 pub mod recommend;
 pub mod refund;
 pub mod search;
+pub mod series;
 pub mod steward;
 pub mod text;
 pub mod ticket;

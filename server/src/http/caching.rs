@@ -3,7 +3,7 @@
 //! Tags are weak: compression changes the bytes, not what they say. All other answers are `no-store` (see the edge).
 
 use axum::body::Bytes;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use shared::bytes::sha256;
@@ -22,11 +22,24 @@ pub(super) fn tag_of(json: &[u8]) -> String {
 
 /// The same for what never changes: `tag` was made once.
 pub(super) fn tagged(headers: &HeaderMap, json: Bytes, tag: &str) -> Response {
-    let caching = [(CACHE_CONTROL, "public, max-age=30".to_owned()), (ETAG, format!("W/{tag}"))];
-    if knows(headers, tag) {
-        return (StatusCode::NOT_MODIFIED, caching).into_response();
+    tagged_as(headers, "application/json", json, tag)
+}
+
+/// The same of another media type.
+pub(super) fn tagged_as(headers: &HeaderMap, kind: &'static str, body: Bytes, tag: &str) -> Response {
+    match unchanged(headers, tag) {
+        Some(unchanged) => unchanged,
+        None => (keeping(tag), [(CONTENT_TYPE, kind)], body).into_response(),
     }
-    (caching, [(CONTENT_TYPE, "application/json")], json).into_response()
+}
+
+/// 304 if the client has what has this tag.
+pub(super) fn unchanged(headers: &HeaderMap, tag: &str) -> Option<Response> {
+    knows(headers, tag).then(|| (StatusCode::NOT_MODIFIED, keeping(tag)).into_response())
+}
+
+fn keeping(tag: &str) -> [(HeaderName, String); 2] {
+    [(CACHE_CONTROL, "public, max-age=30".to_owned()), (ETAG, format!("W/{tag}"))]
 }
 
 /// If-None-Match compares weakly (RFC 9110, section 13.1.2).

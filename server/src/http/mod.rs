@@ -50,7 +50,7 @@ pub mod tickets;
 pub mod tls;
 pub mod totp;
 pub mod validate;
-mod web;
+pub mod web;
 pub mod whoami;
 
 pub use auth::{Acting, Caller, Member, Staff};

@@ -41,6 +41,8 @@ pub struct Event {
     pub artists: Vec<String>,
     /// ISO 639-1, of title and description.
     pub language: Option<String>,
+    /// Of which series it is a date.
+    pub series_id: Option<Uuid>,
     pub sale_version: i64,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
@@ -70,8 +72,8 @@ pub async fn find(
         "select organizer_id, event_id, slug, title, description, category_id, venue_name, venue_address, city, country,
                 latitude, longitude, time_zone, admission_at, starts_at, ends_at, status, currency, hold_secs,
                 extension_secs, max_per_booking, refundable_until, fee_fixed_minor, fee_rate_bp, fee_bearer,
-                max_per_person, waiting_list, offer_secs, admit_per_minute, artists, language, sale_version, created_at,
-                updated_at, published_at
+                max_per_person, waiting_list, offer_secs, admit_per_minute, artists, language, series_id, sale_version,
+                created_at, updated_at, published_at
            from events where organizer_id = $1 and event_id = $2",
         organizer_id,
         event_id,
@@ -111,11 +113,12 @@ pub async fn lock(
     find(conn, organizer_id, event_id).await
 }
 
-/// The organizer's events, of one status or of all, the latest start first.
+/// The organizer's events, of one status or series or of all, the latest start first.
 pub async fn list(
     conn: &mut PgConnection,
     organizer_id: Uuid,
     status: Option<&str>,
+    series_id: Option<Uuid>,
     after: Option<(OffsetDateTime, Uuid)>,
     limit: i64,
 ) -> Result<Vec<Event>, sqlx::Error> {
@@ -125,11 +128,11 @@ pub async fn list(
         "select organizer_id, event_id, slug, title, description, category_id, venue_name, venue_address, city, country,
                 latitude, longitude, time_zone, admission_at, starts_at, ends_at, status, currency, hold_secs,
                 extension_secs, max_per_booking, refundable_until, fee_fixed_minor, fee_rate_bp, fee_bearer,
-                max_per_person, waiting_list, offer_secs, admit_per_minute, artists, language, sale_version, created_at,
-                updated_at, published_at
+                max_per_person, waiting_list, offer_secs, admit_per_minute, artists, language, series_id, sale_version,
+                created_at, updated_at, published_at
            from events
           where organizer_id = $1 and ($2::timestamptz is null or (starts_at, event_id) < ($2, $3))
-            and ($5::text is null or status = $5)
+            and ($5::text is null or status = $5) and ($6::uuid is null or series_id = $6)
           order by starts_at desc, event_id desc
           limit $4",
         organizer_id,
@@ -137,6 +140,7 @@ pub async fn list(
         after_id,
         limit,
         status,
+        series_id,
     )
     .fetch_all(conn)
     .await
@@ -149,9 +153,9 @@ pub async fn insert(conn: &mut PgConnection, event: &Event) -> Result<(), sqlx::
                              city, country, latitude, longitude, time_zone, admission_at, starts_at, ends_at, status,
                              currency, hold_secs, extension_secs, max_per_booking, refundable_until, created_at,
                              updated_at, fee_fixed_minor, fee_rate_bp, fee_bearer, max_per_person, waiting_list,
-                             offer_secs, admit_per_minute, artists, language)
+                             offer_secs, admit_per_minute, artists, language, series_id)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-                 $25, $26, $27, $28, $29, $30, $31, $32, $33)",
+                 $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)",
         event.organizer_id,
         event.event_id,
         event.slug,
@@ -185,6 +189,7 @@ pub async fn insert(conn: &mut PgConnection, event: &Event) -> Result<(), sqlx::
         event.admit_per_minute,
         &event.artists,
         event.language,
+        event.series_id,
     )
     .execute(conn)
     .await?;

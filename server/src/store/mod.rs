@@ -50,6 +50,7 @@ pub mod scans;
 pub mod search;
 pub mod search_row;
 pub mod search_words;
+pub mod series;
 pub mod sessions;
 pub mod signing_key;
 pub mod stats;

@@ -14,6 +14,7 @@ use crate::domain::search::Near;
 #[derive(Debug, Clone)]
 pub struct Found {
     pub event_id: Uuid,
+    pub series_id: Option<Uuid>,
     pub slug: String,
     pub title: String,
     pub artists: Vec<String>,
@@ -143,6 +144,22 @@ pub async fn prepare(conn: &mut PgConnection, reading: Reading) -> Result<(), sq
     Ok(())
 }
 
+/// Slugs of events that are not over, the next ones first, and when each was changed.
+pub async fn pages(
+    conn: &mut PgConnection,
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<(String, OffsetDateTime)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select slug, updated_at from event_search where over_at > $1 order by starts_at, event_id limit $2",
+        now,
+        limit,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.slug, row.updated_at)).collect())
+}
+
 /// How long the longest event goes.
 pub async fn longest(conn: &mut PgConnection) -> Result<Duration, sqlx::Error> {
     let secs = sqlx::query_scalar!(
@@ -158,7 +175,7 @@ pub async fn longest(conn: &mut PgConnection) -> Result<Duration, sqlx::Error> {
 macro_rules! find {
     ($conn:expr, $words:expr, $narrow:expr, by $key:tt, $tail:tt, $($argument:expr),* $(,)?) => {
         find!($conn, $words, $narrow, [
-            "select event_id, slug, title, artists, summary, language, category_id, organizer_id, organizer_name, venue_name,
+            "select event_id, series_id, slug, title, artists, summary, language, category_id, organizer_id, organizer_name, venue_name,
                 city, country, latitude, longitude, distance_km(latitude, longitude, $20, $21) as distance_km, time_zone,
                 starts_at, ends_at, currency, price_from_minor, available, " + $key + "::float8 as \"key!\", 0::bigint as \"hits!\"
            from event_search"], $tail, $($argument),*)
@@ -250,7 +267,7 @@ pub async fn ranked(
                    end)::float8 as key
              from hit
          )
-         select event_id, slug, title, artists, summary, language, category_id, organizer_id, organizer_name, venue_name,
+         select event_id, series_id, slug, title, artists, summary, language, category_id, organizer_id, organizer_name, venue_name,
                 city, country, latitude, longitude, distance_km, time_zone, starts_at, ends_at, currency,
                 price_from_minor, available, key as \"key!\", (select count(*) from hit) as \"hits!\"
            from ranked

@@ -14,6 +14,7 @@ use crate::domain::search::{DESCRIPTION, FORM, configuration, fold, spelled_out}
 pub struct Source {
     pub organizer_id: Uuid,
     pub event_id: Uuid,
+    pub series_id: Option<Uuid>,
     pub slug: String,
     pub title: String,
     pub artists: Vec<String>,
@@ -41,6 +42,7 @@ pub struct Source {
 struct Row {
     organizer_id: Uuid,
     event_id: Uuid,
+    series_id: Option<Uuid>,
     slug: String,
     title: String,
     artists: Vec<String>,
@@ -83,6 +85,7 @@ impl Row {
         Self {
             organizer_id: of.organizer_id,
             event_id: of.event_id,
+            series_id: of.series_id,
             slug: of.slug.clone(),
             title: of.title.clone(),
             artists: of.artists.clone(),
@@ -125,20 +128,20 @@ pub async fn write(
         "insert into event_search (organizer_id, event_id, slug, title, artists, summary, language, category_id,
                                    organizer_name, venue_name, city, country, latitude, longitude, time_zone, starts_at,
                                    ends_at, currency, price_from_minor, available, popularity, name_key, place_key,
-                                   city_key, named, document, form, updated_at)
+                                   city_key, named, document, series_id, form, updated_at)
          select organizer_id, event_id, slug, title, artists, summary, language, category_id, organizer_name, venue_name,
                 city, country, latitude, longitude, time_zone, starts_at, ends_at, currency, price_from_minor, available,
                 popularity, name_key, place_key, city_key, named,
                 named || '|:3' || setweight(to_tsvector('simple', places) || '|:3' || to_tsvector(configuration, places), 'B')
                       || '|:3' || setweight(to_tsvector(configuration, texts), 'D'),
-                $2, $3
+                series_id, $2, $3
            from jsonb_to_recordset($1) as r (
                   organizer_id uuid, event_id uuid, slug text, title text, artists text[], summary text, language text,
                   category_id text, organizer_name text, venue_name text, city text, country text,
                   latitude double precision, longitude double precision, time_zone text, starts_at timestamptz,
                   ends_at timestamptz, currency text, price_from_minor bigint, available boolean, popularity integer,
                   name_key text, place_key text, city_key text, names text, places text, texts text,
-                  configuration regconfig)
+                  configuration regconfig, series_id uuid)
           cross join lateral (
                   select setweight(to_tsvector('simple', names) || '|:3' || to_tsvector(configuration, names), 'A') as named) n
          on conflict (organizer_id, event_id) do update set
@@ -149,7 +152,7 @@ pub async fn write(
            starts_at = excluded.starts_at, ends_at = excluded.ends_at, price_from_minor = excluded.price_from_minor,
            available = excluded.available, popularity = excluded.popularity, name_key = excluded.name_key,
            place_key = excluded.place_key, city_key = excluded.city_key, named = excluded.named,
-           document = excluded.document, form = excluded.form, updated_at = excluded.updated_at",
+           document = excluded.document, series_id = excluded.series_id, form = excluded.form, updated_at = excluded.updated_at",
         Json(&rows) as _,
         FORM,
         now,
@@ -209,6 +212,7 @@ pub async fn refresh(
         }),
         price_from_minor,
         popularity: popularity.unwrap_or(0),
+        series_id: event.series_id,
         slug: event.slug,
         title: event.title,
         artists: event.artists,

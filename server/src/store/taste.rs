@@ -201,7 +201,7 @@ pub async fn candidates(
              select * from of_organizer union select * from of_category union select * from of_place
              union select * from of_words union select * from popular union select * from soon
          )
-         select s.event_id, s.slug, s.title, s.artists, s.summary, s.language, s.category_id, s.organizer_id,
+         select s.event_id, s.series_id, s.slug, s.title, s.artists, s.summary, s.language, s.category_id, s.organizer_id,
                 s.organizer_name, s.venue_name, s.city, s.country, s.latitude, s.longitude,
                 distance_km(s.latitude, s.longitude, $9, $10) as distance_km, s.time_zone, s.starts_at, s.ends_at,
                 s.currency, s.price_from_minor, s.available, s.popularity::float8 as "key!", 0::bigint as "hits!"

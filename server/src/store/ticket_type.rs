@@ -99,6 +99,24 @@ pub async fn take_number(
     Ok(row)
 }
 
+/// Says which number the next type of an event gets: of one whose types came with their numbers.
+pub async fn go_on_from(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    event_id: Uuid,
+    next: i32,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update events set next_type_no = $3 where organizer_id = $1 and event_id = $2",
+        organizer_id,
+        event_id,
+        next,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Adds a type.
 pub async fn insert(conn: &mut PgConnection, of: &TicketType) -> Result<(), sqlx::Error> {
     sqlx::query!(

@@ -317,14 +317,37 @@ pub async fn change(
     Ok(row.map(User::from))
 }
 
-/// Raises a mere user to organizer; leaves the others what they are.
+/// Raises a mere user to organizer; leaves the others what they are. It takes the row either way, so that of joining one
+/// organizer and leaving another in the same moment ([`end_organizer`]) the joining stands.
 pub async fn make_organizer(
     conn: &mut PgConnection,
     id: Uuid,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update users set role = 'organizer', updated_at = $2 where id = $1 and role = 'user'",
+        "update users set role = 'organizer', updated_at = case role when 'user' then $2::timestamptz else updated_at end
+          where id = $1 and role <> 'admin'",
+        id,
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Makes an organizer a mere user again who is a member nowhere any more; under the account's own context.
+pub async fn end_organizer(
+    conn: &mut PgConnection,
+    id: Uuid,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    // Who joins meanwhile waits for the row, or was a member before the next statement looks.
+    sqlx::query!("select id from users where id = $1 for no key update", id)
+        .fetch_optional(&mut *conn)
+        .await?;
+    sqlx::query!(
+        "update users set role = 'user', updated_at = $2
+          where id = $1 and role = 'organizer' and not exists (select from members where user_id = $1)",
         id,
         now,
     )

@@ -115,6 +115,8 @@ async fn the_page_of_tickets_runs_its_own_script_alone_and_its_parts_are_small()
         ("/web/organizer/", "text/html; charset=utf-8"),
         ("/web/organizer/events/0192f0c1-0000-7000-8000-000000000001", "text/html; charset=utf-8"),
         ("/web/organizer.js", "text/javascript; charset=utf-8"),
+        ("/web/organizer/events/0192f0c1-0000-7000-8000-000000000001/dates", "text/html; charset=utf-8"),
+        ("/web/dates.js", "text/javascript; charset=utf-8"),
         ("/web/bookings/0192f0c1-0000-7000-8000-000000000001", "text/html; charset=utf-8"),
         ("/web/tickets.js", "text/javascript; charset=utf-8"),
         ("/web/offline.js", "text/javascript; charset=utf-8"),

@@ -4,6 +4,7 @@ mod keys;
 mod queue;
 mod recommended;
 mod search;
+mod share;
 mod show;
 mod unlock;
 mod waiting_list;
@@ -18,6 +19,8 @@ use super::caching;
 use super::error::ApiError;
 use crate::app::AppState;
 
+pub use share::Cards;
+pub(super) use share::find as shown;
 pub(super) use waiting_list::{WaitingJson, waiting_json};
 
 pub fn routes() -> OpenApiRouter<AppState> {
@@ -26,6 +29,8 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(recommended::recommended))
         .routes(routes!(search::categories))
         .routes(routes!(show::show))
+        .routes(routes!(share::share))
+        .routes(routes!(share::card))
         .routes(routes!(unlock::unlock))
         .routes(routes!(queue::join, queue::show))
         .routes(routes!(waiting_list::join))

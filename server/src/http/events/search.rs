@@ -136,6 +136,8 @@ struct CityCount {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct FoundEvent {
     event_id: Uuid,
+    /// Of which series it is a date.
+    series_id: Option<Uuid>,
     slug: String,
     title: String,
     /// Who plays, speaks or is shown.
@@ -377,6 +379,7 @@ pub(super) fn json(of: Found) -> FoundEvent {
     FoundEvent {
         price_from: of.price_from_minor.map(|minor| money(minor, &of.currency)),
         event_id: of.event_id,
+        series_id: of.series_id,
         slug: of.slug,
         title: of.title,
         artists: of.artists,

@@ -19,8 +19,12 @@ use crate::http::fields::money;
 use crate::http::organizer::QuestionJson;
 use crate::http::page::MoneyJson;
 use crate::store::event::{self, Event};
+use crate::store::series::{self, PublicDate};
 use crate::store::ticket_type::TicketType;
 use crate::store::{Tx, directory, organizer, question, taste, ticket_type};
+
+/// Other dates of its series that an event tells of.
+const OTHER_DATES: i64 = 100;
 
 /// An event as everybody sees it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -62,8 +66,38 @@ pub(super) struct PublicEvent {
     #[serde(with = "time::serde::rfc3339::option")]
     refundable_until: Option<OffsetDateTime>,
     ticket_types: Vec<PublicType>,
+    /// Of which series it is a date.
+    series_id: Option<Uuid>,
+    /// The other dates of its series that are published and not over, a hundred at most.
+    other_dates: Vec<OtherDateJson>,
     /// What is asked of those who will come: `attendees` of POST /tickets/purchase.
     questions: Vec<QuestionJson>,
+}
+
+/// Another date of a series.
+#[derive(Debug, Serialize, ToSchema)]
+struct OtherDateJson {
+    event_id: Uuid,
+    slug: String,
+    title: String,
+    time_zone: String,
+    #[serde(with = "time::serde::rfc3339")]
+    starts_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    ends_at: Option<OffsetDateTime>,
+}
+
+impl From<PublicDate> for OtherDateJson {
+    fn from(of: PublicDate) -> Self {
+        Self {
+            event_id: of.event_id,
+            slug: of.slug,
+            title: of.title,
+            time_zone: of.time_zone,
+            starts_at: of.starts_at,
+            ends_at: of.ends_at,
+        }
+    }
 }
 
 /// Who organizes it.
@@ -114,6 +148,13 @@ pub(super) async fn show(
     let types = ticket_type::of_event(&mut tx, event.organizer_id, event.event_id).await?;
     let organizer = organizer::find(&mut tx, event.organizer_id).await?;
     let questions = question::asked(&mut tx, event.organizer_id, event.event_id).await?;
+    let other_dates = match event.series_id {
+        Some(series_id) => {
+            let (organizer_id, event_id, now) = (event.organizer_id, event.event_id, app.clock.now());
+            series::other_dates(&mut tx, organizer_id, series_id, event_id, now, OTHER_DATES).await?
+        }
+        None => Vec::new(),
+    };
     tx.commit().await?;
     if let Some(user_id) = viewer.0.filter(|_| event.status == "published") {
         remember(&app, user_id, &event).await;
@@ -152,6 +193,8 @@ pub(super) async fn show(
         waiting_room: event.admit_per_minute.is_some(),
         refundable_until: event.refundable_until,
         ticket_types,
+        series_id: event.series_id,
+        other_dates: other_dates.into_iter().map(OtherDateJson::from).collect(),
         questions: questions.into_iter().map(QuestionJson::from).collect(),
     };
     public(&headers, &body)

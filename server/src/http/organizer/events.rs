@@ -36,6 +36,8 @@ const LIST: &str = "organizer_events";
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EventJson {
     event_id: Uuid,
+    /// Of which series it is a date: POST /organizer/events/{event_id}/series.
+    series_id: Option<Uuid>,
     status: EventStatus,
     /// The readable part of its public address.
     slug: String,
@@ -318,6 +320,8 @@ async fn tell_holders(app: &App, tx: &mut Tx, event: &Event) -> Result<(), sqlx:
 pub(super) struct EventsQuery {
     /// Only events of this status.
     status: Option<EventStatus>,
+    /// Only the dates of this series.
+    series: Option<Uuid>,
     /// How many at most; 50 without it.
     #[serde(default, deserialize_with = "page::limit")]
     #[param(minimum = 1, maximum = 200)]
@@ -343,7 +347,7 @@ pub(super) async fn list(
     let after = page.after(LIST)?;
     let limit = page.limit();
     let mut tx = app.db.tenant(member.organizer_id).await?;
-    let events = event::list(&mut tx, member.organizer_id, status, after, limit + 1).await?;
+    let events = event::list(&mut tx, member.organizer_id, status, query.series, after, limit + 1).await?;
     tx.commit().await?;
     Ok(Json(Page::of(LIST, limit, events, |e| (e.starts_at, e.event_id), json)))
 }
@@ -495,6 +499,7 @@ fn blank(app: &AppState, member: &Staff, fields: &EventFields, now: OffsetDateTi
         admit_per_minute: None,
         artists: Vec::new(),
         language: None,
+        series_id: None,
         sale_version: 1,
         created_at: now,
         updated_at: now,
@@ -639,7 +644,7 @@ async fn check_category(tx: &mut Tx, event: &Event) -> Result<(), ApiError> {
     }
 }
 
-fn json(of: Event) -> EventJson {
+pub(super) fn json(of: Event) -> EventJson {
     let fee = of.fee();
     EventJson {
         fee: EventFeeJson {
@@ -652,6 +657,7 @@ fn json(of: Event) -> EventJson {
         offer_secs: of.offer_secs,
         admit_per_minute: of.admit_per_minute,
         event_id: of.event_id,
+        series_id: of.series_id,
         status: EventStatus::from_column(&of.status),
         slug: of.slug,
         title: of.title,

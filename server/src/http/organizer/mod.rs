@@ -4,6 +4,7 @@
 //! and gates learn that something changed, in the same transaction.
 
 mod cancellation;
+mod clones;
 mod complimentary;
 mod door;
 mod door_list;
@@ -18,6 +19,7 @@ mod profile;
 mod promo_codes;
 mod questions;
 mod rules;
+mod series;
 mod system_accounts;
 mod ticket_types;
 mod tickets;
@@ -70,6 +72,8 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(events::list))
         .routes(routes!(events::show))
         .routes(routes!(events::publish))
+        .routes(routes!(clones::clone_event))
+        .routes(routes!(series::add))
         .routes(routes!(ticket_types::list, ticket_types::create))
         .routes(routes!(ticket_types::update, ticket_types::archive))
         .routes(routes!(ticket_types::quotas, ticket_types::create_quota))

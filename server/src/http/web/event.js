@@ -53,6 +53,9 @@ const TEXTS = {
   failed: ['That did not work. Please try again in a moment.', 'Das hat nicht geklappt. Bitte versuchen Sie es gleich noch einmal.', 'No funcionó. Inténtelo de nuevo en un momento.', 'Cela n’a pas marché. Veuillez réessayer dans un instant.'],
   before: ['You have a booking of this event already:', 'Sie haben schon eine Buchung dieser Veranstaltung:', 'Ya tiene una reserva de este evento:', 'Vous avez déjà une réservation pour cet événement :'],
   'before-link': ['show it', 'anzeigen', 'mostrarla', 'l’afficher'],
+  share: ['Share', 'Teilen', 'Compartir', 'Partager'],
+  copied: ['The link is copied.', 'Der Link ist kopiert.', 'El enlace está copiado.', 'Le lien est copié.'],
+  'dates-title': ['Other dates', 'Weitere Termine', 'Otras fechas', 'Autres dates'],
   wait_for: ['Join the waiting list', 'Auf die Warteliste', 'Apuntarse a la lista de espera', 'S’inscrire sur la liste d’attente'],
   waits_already: ['You wait for this already.', 'Sie warten schon darauf.', 'Ya está esperando esto.', 'Vous attendez déjà ceci.'],
   available_again: ['There are tickets again: buy them.', 'Es gibt wieder Tickets: Kaufen Sie sie.', 'Hay entradas de nuevo: cómprelas.', 'Il y a de nouveau des billets : achetez-les.'],
@@ -197,7 +200,7 @@ function sum() {
 }
 
 function render() {
-  words('all', 'tickets-title', 'code-title', 'promo-label', 'apply', 'email-label', 'email-why', 'buy', 'buy-why', 'before-link');
+  words('all', 'share', 'dates-title', 'tickets-title', 'code-title', 'promo-label', 'apply', 'email-label', 'email-why', 'buy', 'buy-why', 'before-link');
   at('title').textContent = event?.title ?? 'HVFLVSPOT';
   document.title = event?.title ?? 'HVFLVSPOT';
   const before = tab.get('bought');
@@ -216,6 +219,15 @@ function render() {
   at('about').hidden = !event?.description;
   at('about').textContent = event?.description ?? '';
   if (event?.language) at('about').lang = event.language;
+  at('share').hidden = !event;
+  at('dates').hidden = !event?.other_dates.length;
+  at('others').replaceChildren(...(event?.other_dates ?? []).map((other) => {
+    const [made, link] = [make('li'), make('a', moment(other.starts_at, other.time_zone))];
+    link.href = `/web/events/${other.slug}`;
+    made.append(link);
+    if (other.title !== event.title) made.append(other.title);
+    return made;
+  }));
   const inside = !event?.waiting_room || (place?.admitted && new Date(place.admitted_until) > Date.now());
   at('room').hidden = !event?.waiting_room || !place || canceled || over;
   if (place) at('room-text').textContent = inside ? say('let_in', clock(place.admitted_until)) : say('in_line', place.ahead, clock(place.admitted_at));
@@ -359,6 +371,22 @@ async function buy() {
   complain('wrong', ...(told ? [told] : trouble(answer)));
 }
 
+/** By the device's own sheet; where there is none the link is copied, or at least shown. */
+async function share() {
+  const { title, venue_name, city } = event;
+  const url = document.querySelector('link[rel=canonical]')?.href ?? location.origin + location.pathname;
+  const text = [moment(event.starts_at, event.time_zone), venue_name, city].filter(Boolean).join(' · ');
+  try {
+    if (navigator.share) return await navigator.share({ title, text, url });
+    await navigator.clipboard.writeText(url);
+    at('shared').textContent = say('copied');
+  } catch (why) {
+    // Who closes the sheet wants nothing more.
+    if (why.name !== 'AbortError') at('shared').textContent = url;
+  }
+}
+
+at('share').addEventListener('click', during(share));
 at('order').addEventListener('submit', during(buy));
 at('apply').addEventListener('click', during(apply));
 at('promo').addEventListener('keydown', (press) => { if (press.key === 'Enter') during(apply)(press); });

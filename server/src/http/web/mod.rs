@@ -2,10 +2,15 @@
 //! build. A page is a browser's client of the API like any other and may do nothing that the API does not. They stand
 //! beside the OpenAPI document, not in it.
 
+mod event;
+mod sitemap;
+
 use axum::Router;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::Redirect;
 use axum::routing::get;
+
+pub use sitemap::Sitemap;
 
 use crate::app::AppState;
 
@@ -25,7 +30,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/web/common.js", page("text/javascript; charset=utf-8", include_str!("common.js")))
         .route("/web/home.js", page("text/javascript; charset=utf-8", include_str!("home.js")))
         // By id or slug; the script reads it from the address.
-        .route("/web/events/{event}", page("text/html; charset=utf-8", include_str!("event.html")))
+        .route("/web/events/{event}", get(event::page))
         .route("/web/event.js", page("text/javascript; charset=utf-8", include_str!("event.js")))
         // One page: the organizer's events, and one of them live.
         .route("/web/organizer/", page("text/html; charset=utf-8", include_str!("organizer.html")))
@@ -33,6 +38,11 @@ pub(super) fn routes() -> Router<AppState> {
             "/web/organizer/events/{event_id}",
             page("text/html; charset=utf-8", include_str!("organizer.html")),
         )
+        .route(
+            "/web/organizer/events/{event_id}/dates",
+            page("text/html; charset=utf-8", include_str!("dates.html")),
+        )
+        .route("/web/dates.js", page("text/javascript; charset=utf-8", include_str!("dates.js")))
         .route("/web/organizer.js", page("text/javascript; charset=utf-8", include_str!("organizer.js")))
         .route("/web/invitation", page("text/html; charset=utf-8", include_str!("invitation.html")))
         .route("/web/invitation.js", page("text/javascript; charset=utf-8", include_str!("invitation.js")))
@@ -41,5 +51,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/web/tickets/{id}", page("text/html; charset=utf-8", include_str!("tickets.html")))
         .route("/web/tickets.js", page("text/javascript; charset=utf-8", include_str!("tickets.js")))
         .route("/web/offline.js", page("text/javascript; charset=utf-8", include_str!("offline.js")))
+        .route("/robots.txt", get(sitemap::robots))
+        .route("/sitemap.xml", get(sitemap::sitemap))
         .route("/web/page.css", page("text/css; charset=utf-8", include_str!("page.css")))
 }

@@ -70,6 +70,7 @@ const TEXTS = {
   rules: ['not by the rules', 'nicht nach den Regeln', 'no según las reglas', 'contraire aux règles'],
   already_admitted: ['already inside', 'schon eingelassen', 'ya admitida', 'déjà entré'],
   stale_manifest: ['the gate’s list was too old', 'Liste des Eingangs zu alt', 'lista de la puerta demasiado antigua', 'liste de l’entrée trop ancienne'],
+  dates: ['Further dates of this event', 'Weitere Termine dieser Veranstaltung', 'Más fechas de este evento', 'Autres dates de cet événement'],
   'files-title': ['To save or print', 'Zum Speichern oder Drucken', 'Para guardar o imprimir', 'À enregistrer ou imprimer'],
   'door-list.html': ['Door list', 'Türliste', 'Lista de puerta', 'Liste d’entrée'],
   'exports/bookings.csv': ['Bookings (CSV)', 'Buchungen (CSV)', 'Reservas (CSV)', 'Réservations (CSV)'],
@@ -181,7 +182,8 @@ function drawLive() {
 }
 
 function render() {
-  words('all', 'leave', 'email-label', 'password-label', 'enter', 'code-label', 'confirm', 'organizer-label', 'further', 'files-title');
+  words('all', 'leave', 'email-label', 'password-label', 'enter', 'code-label', 'confirm', 'organizer-label', 'further', 'dates', 'files-title');
+  at('dates').href = `/web/organizer/events/${eventId}/dates`;
   const { step, notice } = state;
   const title = event?.title ?? say(step === 'events' ? 'events' : 'enter');
   at('title').textContent = step === 'loading' || step === 'trouble' ? 'HVFLVSPOT' : title;
