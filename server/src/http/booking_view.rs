@@ -61,6 +61,10 @@ pub struct BookingJson {
     /// Of a held booking, told to its buyer: by which methods it can be paid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payment_methods: Option<Vec<String>>,
+    /// Of a held booking, told to its buyer: what Stripe's form in the browser is opened with. Null where cards are not
+    /// taken, or no publishable key is set up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardJson>,
     /// The latest payment or refund, if there is one.
     pub transaction: Option<TransactionBrief>,
     /// Empty until it is paid.
@@ -93,6 +97,30 @@ pub struct TransactionBrief {
     /// What the buyer has to do before the payment can go on; told to the buyer alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_action: Option<NextActionJson>,
+}
+
+/// What `Stripe(publishable_key)` and its `elements({ mode: "payment", amount, currency })` take.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct CardJson {
+    /// Of the account that takes the money.
+    #[schema(example = "pk_test_51ExampleExampleExample")]
+    pub publishable_key: String,
+    /// What is paid, as Stripe counts: in the currency's smallest unit, with Stripe's exceptions.
+    #[schema(example = 2_650)]
+    pub amount: i64,
+    /// ISO 4217 in lower case.
+    #[schema(example = "eur")]
+    pub currency: String,
+}
+
+impl CardJson {
+    fn of(account: &gateway::Account, booking: &Booking) -> Option<Self> {
+        Some(Self {
+            publishable_key: account.publishable_key.clone()?,
+            amount: stripe::to_stripe(booking.total_minor, &booking.currency)?,
+            currency: booking.currency.to_lowercase(),
+        })
+    }
 }
 
 /// Something that a buyer has to do, as to confirm the payment at the bank (3-D Secure). Afterwards look at the
@@ -277,6 +305,7 @@ pub async fn booking_json(app: &App, booking: &Booking) -> Result<BookingJson, A
         paid_at: booking.paid_at,
         email: booking.email.clone(),
         payment_methods: None,
+        card: None,
         transaction: movements.last().map(|t| TransactionBrief {
             transaction_id: t.transaction_id,
             kind: t.kind.clone(),
@@ -300,6 +329,8 @@ pub async fn buyers_json(app: &AppState, booking: &Booking) -> Result<BookingJso
             }
         }
         json.payment_methods = Some(methods);
+        let account = gateway::account(app, booking.organizer_id).await?;
+        json.card = account.and_then(|account| CardJson::of(&account, booking));
     }
     let Some(brief) = json.transaction.as_mut().filter(|t| t.status == "pending") else { return Ok(json) };
     let mut tx = app.db.tenant(booking.organizer_id).await?;

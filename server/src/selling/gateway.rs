@@ -136,10 +136,7 @@ impl Gateways {
 /// [`StepError`]
 pub async fn for_payment(app: &App, organizer_id: Uuid, method: &str) -> Result<Option<Gateway>, StepError> {
     let gateways = &app.selling.gateways;
-    let account = match own(app, organizer_id).await? {
-        Some(account) => Some(account),
-        None => gateways.servers.clone(),
-    };
+    let account = account(app, organizer_id).await?;
     Ok(match (method, account) {
         (stripe::NAME, Some(account)) => {
             Some(Gateway { provider: Arc::clone(&account.provider) as _, account_id: account.account_id })
@@ -155,6 +152,17 @@ pub async fn for_payment(app: &App, organizer_id: Uuid, method: &str) -> Result<
             Some(Gateway { provider: Arc::clone(&gateways.simulated) as _, account_id: None })
         }
         _ => None,
+    })
+}
+
+/// The account with Stripe that new payments of an organizer go through: its own, or else the server's.
+///
+/// # Errors
+/// [`StepError`]
+pub async fn account(app: &App, organizer_id: Uuid) -> Result<Option<Arc<Account>>, StepError> {
+    Ok(match own(app, organizer_id).await? {
+        Some(account) => Some(account),
+        None => app.selling.gateways.servers.clone(),
     })
 }
 

@@ -120,6 +120,9 @@ async fn the_page_of_tickets_runs_its_own_script_alone_and_its_parts_are_small()
         ("/web/bookings/0192f0c1-0000-7000-8000-000000000001", "text/html; charset=utf-8"),
         ("/web/tickets.js", "text/javascript; charset=utf-8"),
         ("/web/offline.js", "text/javascript; charset=utf-8"),
+        ("/web/invitation", "text/html; charset=utf-8"),
+        ("/web/invitation.js", "text/javascript; charset=utf-8"),
+        ("/web/icon.svg", "image/svg+xml"),
         ("/web/page.css", "text/css; charset=utf-8"),
     ] {
         let reply = stage.server.get(path).await?;
@@ -159,11 +162,63 @@ async fn the_page_of_tickets_runs_its_own_script_alone_and_its_parts_are_small()
     Ok(())
 }
 
+/// Stripe's rule, and that of the card schemes: its script comes from Stripe. It can read what the site keeps in a browser, so
+/// that no page loads it but the one that is opened to pay by card.
+#[tokio::test]
+async fn only_the_page_that_takes_cards_may_load_the_script_of_stripe() -> Result<()> {
+    let stage = Stage::open(1).await?;
+    let page = stage.server.get("/web/bookings/0192f0c1-0000-7000-8000-000000000001/card").await?;
+    assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"));
+    let policy = page.header("content-security-policy");
+    let allowed = policy.split("; ").filter(|rule| rule.contains("https:"));
+    let allowed: Vec<&str> = allowed.filter_map(|rule| rule.split(' ').next()).collect();
+    assert_eq!(allowed, ["script-src", "connect-src", "frame-src"], "{policy}");
+    for place in policy.split(['\'', ' ', ';']).filter(|word| word.starts_with("https:")) {
+        assert!(place.ends_with(".stripe.com"), "{place} is not Stripe's");
+    }
+    assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{policy}");
+    assert!(!page.text.contains("https://"), "the script loads it when a booking takes cards");
+    let mut bytes = page.text.len();
+    for part in ["/web/common.js", "/web/card.js", "/web/page.css", "/web/icon.svg"] {
+        assert!(page.text.contains(part), "{part}");
+        let text = stage.server.get(part).await?.text;
+        let hosts = text.split("https://").skip(1).filter_map(|rest| rest.split('/').next());
+        let hosts: Vec<&str> = hosts.collect();
+        let expected: &[&str] = if part == "/web/card.js" { &["js.stripe.com"] } else { &[] };
+        assert_eq!(hosts, expected, "{part}");
+        bytes += text.len();
+    }
+    assert!(bytes < 40_000, "{bytes} bytes over a weak line");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_held_booking_tells_its_buyer_what_a_card_is_taken_with() -> Result<()> {
+    let (stage, double) = Stage::stripe(3).await?;
+    let held = stage.buy(1, None).await?.expect(201)?;
+    let seen = stage.see(&held).await?;
+    assert_eq!(seen["payment_methods"], json!(["stripe"]));
+    let card = json!({ "publishable_key": "pk_test_double", "amount": 2_650, "currency": "eur" });
+    assert_eq!(seen["card"], card);
+    // Whose bank asks is told so on the way, until it is paid.
+    let path = "/payment/process";
+    let pay = json!({ "booking_id": held["booking_id"], "payment": { "method": "stripe", "token": "pm_card_threeDSecure2Required" } });
+    let waits = send(stage.as_guest(Method::POST, path, &held).json(&pay)).await?.expect(202)?;
+    assert_eq!(waits["card"], card);
+    assert_eq!(waits["transaction"]["next_action"]["publishable_key"], "pk_test_double");
+    double.act(&double.moved()[0].intent.clone(), true);
+    let asked = json!({ "booking_id": held["booking_id"], "payment": { "method": "stripe" } });
+    let paid = send(stage.as_guest(Method::POST, path, &held).json(&asked)).await?.expect(200)?;
+    assert_eq!((&paid["status"], &paid["card"]), (&json!("paid"), &Value::Null));
+    stage.agrees_with(&double).await
+}
+
 #[tokio::test]
 async fn a_held_booking_says_to_its_buyer_how_it_can_be_paid() -> Result<()> {
     let stage = Stage::open(2).await?;
     let held = stage.buy(1, None).await?.expect(201)?;
-    assert_eq!(stage.see(&held).await?["payment_methods"], json!(["simulated"]));
+    let seen = stage.see(&held).await?;
+    assert_eq!((&seen["payment_methods"], &seen["card"]), (&json!(["simulated"]), &Value::Null));
     let paid = stage.pay(&held, "tok_always_succeeds").await?.expect(200)?;
     assert_eq!(paid["payment_methods"], Value::Null);
     Ok(())

@@ -459,6 +459,7 @@ fn fresh_json(
         discount: amount(done.quote.discount_minor),
         refunded: amount(0),
         payment_methods: None,
+        card: None,
         held_until: done.held_until,
         created_at: done.created_at,
         paid_at: paid.then_some(done.created_at),

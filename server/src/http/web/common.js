@@ -32,8 +32,10 @@ const store = {
 let language = [store.get('hvflvspot.language'), ...(navigator.languages ?? [navigator.language])].map((l) => l?.slice(0, 2).toLowerCase()).find((l) => LANGUAGES.includes(l)) ?? 'en';
 
 function say(key, ...values) {
-  const text = (TEXTS[key] ?? COMMON[key])?.[LANGUAGES.indexOf(language)] ?? key;
-  return text.replace(/\{(\d)\}/g, (_, n) => values[n]);
+  const text = (TEXTS[key] ?? COMMON[key])?.[LANGUAGES.indexOf(language)];
+  // The test in a browser listens for this.
+  if (text === undefined) console.error(`no words for ${key}`);
+  return (text ?? key).replace(/\{(\d)\}/g, (_, n) => values[n]);
 }
 
 /** The words that stand in the page itself: of `ids`, each by the key of the same name, and of what all pages have. */
@@ -44,17 +46,20 @@ function words(...ids) {
   for (const id of ['retry', ...ids]) at(id).textContent = say(id);
 }
 
+/** The reader's own kind of the page's language, as British English, for dates and numbers. */
+const locale = () => (navigator.languages ?? []).find((l) => l.toLowerCase().startsWith(language)) ?? language;
+
 function moment(text, zone) {
-  const how = { weekday: 'short', day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit', minute: '2-digit' };
+  const how = { weekday: 'short', day: 'numeric', month: 'long', year: 'numeric', hour: 'numeric', minute: '2-digit' };
   try {
-    return new Intl.DateTimeFormat(language, { ...how, timeZone: zone }).format(new Date(text));
+    return new Intl.DateTimeFormat(locale(), { ...how, timeZone: zone }).format(new Date(text));
   } catch {
-    return new Intl.DateTimeFormat(language, how).format(new Date(text));
+    return new Intl.DateTimeFormat(locale(), how).format(new Date(text));
   }
 }
 
 function money({ amount_minor, currency }) {
-  const form = new Intl.NumberFormat(language, { style: 'currency', currency });
+  const form = new Intl.NumberFormat(locale(), { style: 'currency', currency });
   return form.format(amount_minor / 10 ** form.resolvedOptions().maximumFractionDigits);
 }
 
@@ -70,7 +75,8 @@ async function call(method, path, { body, as = 'json', headers = {}, credentials
     });
     // A network that wants a sign-in of its own answers in our place, with pages: no answer is that.
     const told = answer.status === 204 ? {} : await (as === 'json' || !answer.ok ? answer.json() : answer[as]());
-    return { ok: answer.ok, status: answer.status, told, code: told.error_code ?? told.code };
+    const code = told.error_code ?? told.code;
+    return { ok: answer.ok, status: answer.status, told, code, wait: Number(answer.headers.get('Retry-After')) };
   } catch {
     return { ok: false, status: 0, told: {} };
   } finally {
@@ -95,6 +101,24 @@ function button(text, act, second = true) {
   made.type = 'button';
   made.addEventListener('click', during(act));
   return made;
+}
+
+/** A field with its label. */
+function field(id, label, type, more = {}) {
+  const made = make('input');
+  Object.assign(made, { id, type, ...more });
+  const of = make('label', label);
+  of.htmlFor = id;
+  return [of, made];
+}
+
+/** Hands a file to the browser. */
+function deliver(blob, name) {
+  const link = make('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 function fact(name, value) {

@@ -88,7 +88,7 @@ let attempt = tab.get('attempt');
 const wanted = new Map();
 
 const types = () => [...(event?.ticket_types ?? []), ...unlocked.filter((u) => !event.ticket_types.some((t) => t.ticket_type_id === u.ticket_type_id))];
-const clock = (text) => new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit', second: '2-digit' }).format(new Date(text));
+const clock = (text) => new Intl.DateTimeFormat(locale(), { hour: 'numeric', minute: '2-digit', second: '2-digit' }).format(new Date(text));
 
 function onSale(type) {
   const now = Date.now();
@@ -236,6 +236,8 @@ function render() {
   at('types').replaceChildren(...types().map(card));
   at('code-said').textContent = codeSaid ? say(codeSaid) : '';
   people();
+  const open = types().some((type) => !onSale(type));
+  for (const part of ['buy', 'buy-why']) at(part).hidden = !open;
   at('guest').hidden = email !== null;
   at('member').hidden = email === null;
   at('member').textContent = email === null ? '' : say('member', email);

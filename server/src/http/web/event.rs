@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
-use super::POLICY;
+use super::{HTML, POLICY};
 use crate::app::AppState;
 use crate::http::error::ApiError;
 use crate::http::events::shown;
@@ -24,8 +24,7 @@ pub(super) async fn page(State(app): State<AppState>, ApiPath(id): ApiPath<Strin
         Ok(event) => (event.head(), "public, max-age=30"),
         Err(e) => (head_without(&e), "no-store"),
     };
-    let kind = (CONTENT_TYPE, "text/html; charset=utf-8");
-    ([kind, (CONTENT_SECURITY_POLICY, POLICY), (CACHE_CONTROL, kept)], PAGE.replacen(TITLE, &head, 1))
+    ([(CONTENT_TYPE, HTML), (CONTENT_SECURITY_POLICY, POLICY), (CACHE_CONTROL, kept)], PAGE.replacen(TITLE, &head, 1))
         .into_response()
 }
 

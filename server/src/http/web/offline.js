@@ -2,9 +2,9 @@
 // shows without a signal is kept by the page itself. Nothing else passes through here.
 'use strict';
 
-const KEPT = 'hvflvspot-tickets-2';
+const KEPT = 'hvflvspot-tickets-3';
 const SHELL = '/web/tickets/kept';
-const PARTS = ['/web/common.js', '/web/tickets.js', '/web/page.css'];
+const PARTS = ['/web/common.js', '/web/tickets.js', '/web/page.css', '/web/icon.svg'];
 const PATIENCE_MS = 4_000;
 
 self.addEventListener('install', (event) => {

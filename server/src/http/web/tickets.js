@@ -67,14 +67,37 @@ const TEXTS = {
   free: ['Confirmed', 'Bestätigt', 'Confirmado', 'Confirmé'],
   partially_refunded: ['Partly refunded', 'Teilweise erstattet', 'Reembolsado en parte', 'Remboursé en partie'],
   expired: ['The time to pay is over', 'Die Zeit zum Bezahlen ist um', 'El plazo de pago ha terminado', 'Le délai de paiement est écoulé'],
-  paying: ['A payment is on its way', 'Eine Zahlung ist unterwegs', 'Hay un pago en curso', 'Un paiement est en cours'],
+  paying: ['A payment is on its way …', 'Eine Zahlung ist unterwegs …', 'Hay un pago en curso …', 'Un paiement est en cours …'],
+  acting: ['The payment waits for you to confirm it.', 'Die Zahlung wartet auf Ihre Bestätigung.', 'El pago espera su confirmación.', 'Le paiement attend votre confirmation.'],
+  act: ['Confirm the payment', 'Zahlung bestätigen', 'Confirmar el pago', 'Confirmer le paiement'],
   pay_test: ['Pay {0} (simulated, no money moves)', '{0} bezahlen (simuliert, es fließt kein Geld)', 'Pagar {0} (simulado, sin dinero real)', 'Payer {0} (simulé, sans argent réel)'],
+  outcome: ['How the simulated payment goes', 'Wie die simulierte Zahlung ausgeht', 'Resultado del pago simulado', 'Issue du paiement simulé'],
+  tok_random: ['as it comes', 'wie es kommt', 'al azar', 'au hasard'],
+  tok_always_succeeds: ['it succeeds', 'sie gelingt', 'se acepta', 'il réussit'],
+  tok_declined: ['it is declined', 'sie wird abgelehnt', 'se rechaza', 'il est refusé'],
+  tok_requires_action: ['the bank asks first', 'die Bank fragt erst nach', 'el banco pregunta antes', 'la banque demande d’abord'],
+  pay_card: ['Pay {0} by card', '{0} mit Karte bezahlen', 'Pagar {0} con tarjeta', 'Payer {0} par carte'],
   pay_elsewhere: [
-    'Cards are not taken on this page. Pay where you found the event, before the time is over.',
-    'Auf dieser Seite kann nicht mit Karte bezahlt werden. Bezahlen Sie dort, wo Sie die Veranstaltung gefunden haben, bevor die Zeit um ist.',
-    'En esta página no se paga con tarjeta. Pague donde encontró el evento, antes de que termine el plazo.',
-    'Cette page ne prend pas les cartes. Payez là où vous avez trouvé l’événement, avant la fin du délai.'],
+    'Cards cannot be taken on this page yet. Pay where you found the event, before the time is over.',
+    'Auf dieser Seite kann noch nicht mit Karte bezahlt werden. Bezahlen Sie dort, wo Sie die Veranstaltung gefunden haben, bevor die Zeit um ist.',
+    'En esta página aún no se puede pagar con tarjeta. Pague donde encontró el evento, antes de que termine el plazo.',
+    'Cette page ne prend pas encore les cartes. Payez là où vous avez trouvé l’événement, avant la fin du délai.'],
   declined: ['The payment was declined. Nothing was charged.', 'Die Zahlung wurde abgelehnt. Es wurde nichts abgebucht.', 'El pago fue rechazado. No se cobró nada.', 'Le paiement a été refusé. Rien n’a été débité.'],
+  hand_on: ['Hand on to somebody else', 'An jemanden weitergeben', 'Traspasar a otra persona', 'Transmettre à quelqu’un'],
+  to_email: ['Their e-mail address', 'Deren E-Mail-Adresse', 'Su correo electrónico', 'Son adresse e-mail'],
+  to_name: ['Their name (optional)', 'Deren Name (freiwillig)', 'Su nombre (opcional)', 'Son nom (facultatif)'],
+  hand_on_why: [
+    'The new holder gets a mail with a new code. Yours lets nobody in from then on.',
+    'Wer es bekommt, erhält eine Mail mit einem neuen Code. Ihrer gilt dann nicht mehr.',
+    'La otra persona recibe un correo con un código nuevo. El suyo dejará de valer.',
+    'L’autre personne reçoit un e-mail avec un nouveau code. Le vôtre ne vaudra plus.'],
+  go_on: ['Go on', 'Weiter', 'Continuar', 'Continuer'],
+  mailed_code: ['The code that we mailed to {0}', 'Der Code, den wir an {0} geschickt haben', 'El código que enviamos a {0}', 'Le code envoyé à {0}'],
+  hand_on_now: ['Hand on', 'Weitergeben', 'Traspasar', 'Transmettre'],
+  wrong_code: ['This is not the code, or it is too old.', 'Das ist nicht der Code, oder er ist zu alt.', 'No es el código, o es demasiado antiguo.', 'Ce n’est pas le code, ou il est trop ancien.'],
+  address: ['Please give a valid e-mail address.', 'Bitte geben Sie eine gültige E-Mail-Adresse an.', 'Indique un correo electrónico válido.', 'Veuillez indiquer une adresse e-mail valable.'],
+  not_now: ['This ticket cannot be handed on any more.', 'Dieses Ticket kann nicht mehr weitergegeben werden.', 'Esta entrada ya no se puede traspasar.', 'Ce billet ne peut plus être transmis.'],
+  handed_on: ['Handed on to {0}, who has the new code by mail.', 'Weitergegeben an {0}. Der neue Code ging per Mail dorthin.', 'Traspasada a {0}, que recibe el código nuevo por correo.', 'Transmis à {0}, qui reçoit le nouveau code par e-mail.'],
   give_up: ['I do not want them', 'Ich möchte sie nicht', 'No las quiero', 'Je n’en veux pas'],
   waiting: ['You are on the waiting list, at place {0}. We write when it is your turn.', 'Sie stehen auf der Warteliste, Platz {0}. Wir schreiben, wenn Sie an der Reihe sind.', 'Está en la lista de espera, en el puesto {0}. Le escribiremos cuando sea su turno.', 'Vous êtes sur la liste d’attente, à la place {0}. Nous écrirons quand ce sera votre tour.'],
   waited: ['This place on the waiting list is over.', 'Dieser Platz auf der Warteliste ist vorbei.', 'Este puesto en la lista de espera terminó.', 'Cette place sur la liste d’attente n’existe plus.'],
@@ -94,6 +117,17 @@ let secret = given.get('secret') ?? kept?.secret ?? null;
 let waitingFor = given.get('event') ?? kept?.waitingFor ?? null;
 let shown = null;
 let notice = null;
+let told = null;
+/** What is kept may have changed: nothing is offered before the server has said so. */
+let fresh = false;
+let again = null;
+/** Of a simulated payment: which outcome is wanted. */
+let wanted = 'tok_random';
+const OUTCOMES = ['tok_random', 'tok_always_succeeds', 'tok_declined', 'tok_requires_action'];
+/** How often a payment is looked after. */
+const LOOK_MS = 2_500;
+/** What the booking, shown anew, tells by itself. */
+const SEEN = ['already_paid', 'payment_in_flight', 'hold_expired', 'booking_canceled'];
 
 /** The secret or the session, never both. */
 function ours(method, path, options = {}) {
@@ -142,8 +176,10 @@ async function load() {
   }
   try {
     const b = await ask(`/bookings/${id}`);
-    const { status, total, refunded, held_until, event_title, payment_methods, transaction } = b;
-    const booking = { status, total, refunded, held_until, event_title, payment_methods, paying: transaction?.status === 'pending' && transaction?.type === 'payment' };
+    const { status, total, refunded, held_until, event_title, payment_methods, transaction, card } = b;
+    const paying = transaction?.status === 'pending' && transaction?.type === 'payment';
+    // Who pays by what stays out of what is kept; that somebody has to confirm it does not.
+    const booking = { status, total, refunded, held_until, event_title, payment_methods, paying, card: Boolean(card), acting: (paying && transaction.next_action?.type) || null };
     const event = await eventOf(b.event_id);
     return { booking, event, tickets: await Promise.all(b.tickets.map(dressed)) };
   } catch (error) {
@@ -194,6 +230,7 @@ function card(ticket, n, all) {
     qr.append(drawn(ticket.svg));
     made.append(qr);
     if (ticket.not_before) made.append(make('p', say('from', moment(ticket.not_before, shown.event?.time_zone)), 'quiet'));
+    if (shown.event?.status === 'published') made.append(handOn(ticket));
   } else {
     made.append(make('p', say(state), 'state'));
     if (state === 'valid') made.append(make('p', say('theirs')));
@@ -201,32 +238,92 @@ function card(ticket, n, all) {
   return made;
 }
 
+/** To give a ticket to somebody else. Guests show first that they read the booking's mails. */
+function handOn(ticket) {
+  const made = make('details');
+  const form = make('form');
+  form.noValidate = true;
+  let attempt = {};
+  const [emailLabel, email] = field(`to-${ticket.ticket_id}`, say('to_email'), 'email', { autocomplete: 'off', inputMode: 'email', maxLength: 254 });
+  const [nameLabel, name] = field(`who-${ticket.ticket_id}`, say('to_name'), 'text', { autocomplete: 'off', maxLength: 200 });
+  const go = make('button', say(secret ? 'go_on' : 'hand_on_now'));
+  let code = null;
+  const ask = async () => {
+    const sent = await ours('POST', '/bookings/code');
+    if (!sent.ok) return complain(sent);
+    const [label, typed] = field(`code-${ticket.ticket_id}`, say('mailed_code', sent.told.sent_to), 'text', { autocomplete: 'one-time-code', inputMode: 'numeric', maxLength: 8 });
+    code = typed;
+    email.readOnly = true;
+    name.readOnly = true;
+    go.before(label, typed);
+    go.textContent = say('hand_on_now');
+    typed.focus();
+  };
+  form.addEventListener('submit', during(async () => {
+    const to = email.value.trim();
+    if (!to || !email.checkValidity()) {
+      at('wrong').textContent = say('address');
+      return email.focus();
+    }
+    if (secret && !code) return ask();
+    const body = { email: to, ...(name.value.trim() && { name: name.value.trim() }), ...(code && { code: code.value.trim() }) };
+    const same = JSON.stringify(body);
+    if (attempt.same !== same) attempt = { same, key: newKey() };
+    const answer = await ours('POST', `/tickets/${ticket.ticket_id}/transfer`, { body, headers: { 'Idempotency-Key': attempt.key } });
+    if (answer.ok) return handed(to);
+    if (answer.code === 'wrong_code') {
+      at('wrong').textContent = say('wrong_code');
+      return code.select();
+    }
+    if (answer.status === 409) at('wrong').textContent = say('not_now');
+    else complain(answer);
+  }));
+  form.append(make('p', say('hand_on_why'), 'quiet'), emailLabel, email, nameLabel, name, go);
+  made.append(make('summary', say('hand_on')), form);
+  return made;
+}
+
+/** The ticket's page shows it no more; that of its booking says so. */
+async function handed(to) {
+  if (kind === 'tickets') {
+    store.remove(KEY);
+    kept = null;
+    shown = null;
+    tell(() => say('handed_on', to), false);
+  } else {
+    await look();
+    tell(() => say('handed_on', to), false);
+  }
+  render();
+  at('title').focus();
+}
+
 /** Fetches what a plain link could not: the secret goes in a header. */
 async function save(path, name) {
   const answer = await ours('GET', path, { as: 'blob' });
-  if (!answer.ok) return complain(answer);
-  const link = make('a');
-  link.href = URL.createObjectURL(answer.told);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  if (answer.ok) deliver(answer.told, name);
+  else complain(answer);
 }
 
-function complain({ status }) {
+function complain({ status, code }) {
+  if (SEEN.includes(code)) return;
   at('wrong').textContent = say(status === 0 ? 'no_network' : status === 401 || status === 404 ? 'nothing' : status === 429 ? 'too_many' : 'failed');
 }
 
-async function pay() {
-  const answer = await ours('POST', '/payment/process', { body: { booking_id: id, payment: { method: 'simulated' } }, headers: { 'Idempotency-Key': newKey() } });
+/** Pays, or goes on with a payment that waited for its buyer. */
+async function pay(token) {
+  const answer = await ours('POST', '/payment/process', { body: { booking_id: id, payment: { method: 'simulated', ...(token && { token }) } }, headers: { 'Idempotency-Key': newKey() } });
   await look();
-  if (answer.told.code === 'payment_declined') at('wrong').textContent = say('declined');
+  if (answer.code === 'payment_declined') at('wrong').textContent = say('declined');
   else if (!answer.ok) complain(answer);
+  else at('state').focus();
 }
 
 async function then(method, path) {
   const answer = await ours(method, path);
   await look();
   if (!answer.ok) complain(answer);
+  else at('state').focus();
 }
 
 function render() {
@@ -250,7 +347,7 @@ function render() {
     ...fact('total', booking?.total.amount_minor ? money(booking.total) : ''),
     ...fact('number', kind === 'bookings' && booking ? id : ''),
   );
-  offer(booking, place);
+  offer(fresh ? booking : null, fresh ? place : null);
   const settled = booking ? !['held', 'expired', 'canceled'].includes(booking.status) : !place;
   at('tickets').hidden = !settled && !tickets.length;
   at('tickets').replaceChildren(...(tickets.length ? tickets.map((t, n) => card(t, n, tickets.length)) : [make('p', say('none'))]));
@@ -274,7 +371,8 @@ function stateOf(booking, event, place) {
   if (place) return place.status === 'waiting' ? say('waiting', place.place) : say('waited');
   if (!booking) return null;
   // By the reader's clock: they look at it, not at the venue's.
-  if (booking.status === 'held') return booking.paying ? say('paying') : say('held', moment(booking.held_until));
+  if (booking.status === 'held' && booking.paying) return say(booking.acting ? 'acting' : 'paying');
+  if (booking.status === 'held') return say('held', moment(booking.held_until));
   return say(booking.status === 'paid' && !booking.total.amount_minor ? 'free' : booking.status);
 }
 
@@ -282,12 +380,34 @@ function offer(booking, place) {
   const parts = [];
   if (booking?.status === 'held' && !booking.paying) {
     const simulated = booking.payment_methods?.includes('simulated');
-    parts.push(simulated ? button(say('pay_test', money(booking.total)), pay, false) : make('p', say('pay_elsewhere')));
+    if (simulated) parts.push(...outcomes(), button(say('pay_test', money(booking.total)), () => pay(wanted), false));
+    if (booking.card) parts.push(byCard(say('pay_card', money(booking.total))));
+    if (!simulated && !booking.card) parts.push(make('p', say('pay_elsewhere')));
     parts.push(button(say('give_up'), () => then('POST', `/bookings/${id}/cancel`)));
+  } else if (booking?.status === 'held' && booking.acting) {
+    parts.push(booking.acting === 'simulated' ? button(say('act'), () => pay(), false) : byCard(say('act')));
   }
   if (place?.status === 'waiting') parts.push(button(say('leave'), () => then('DELETE', `/events/${waitingFor}/waiting-list/${id}`)));
   at('offer').replaceChildren(...parts);
   at('offer').hidden = !parts.length;
+}
+
+/** Which outcome a simulated payment shall have. */
+function outcomes() {
+  const choice = make('select');
+  choice.id = 'outcome';
+  choice.append(...OUTCOMES.map((token) => new Option(say(token), token, false, token === wanted)));
+  choice.addEventListener('change', () => { wanted = choice.value; });
+  const label = make('label', say('outcome'));
+  label.htmlFor = 'outcome';
+  return [label, choice];
+}
+
+/** Cards are taken on a page of their own: it alone runs the provider's script. */
+function byCard(text) {
+  const link = make('a', text, 'button');
+  link.href = `/web/bookings/${id}/card${secret && !store.get(KEY) ? `#secret=${secret}` : ''}`;
+  return link;
 }
 
 function tell(text, retry = true) {
@@ -297,14 +417,23 @@ function tell(text, retry = true) {
 
 /** Shows what is kept at once, asks the server, and shows that. */
 async function look() {
-  if (!shown && kept) shown = kept;
-  if (!shown) { tell(() => say('loading'), false); render(); }
+  if (!shown) {
+    shown = kept;
+    if (!kept) tell(() => say('loading'), false);
+    render();
+  }
   try {
     const all = await load();
     if (!all) return;
-    shown = all;
-    tell(null);
     keep(all);
+    // Somebody may be typing: what has not changed stays as it is.
+    const same = JSON.stringify(all);
+    const changed = same !== told || notice;
+    fresh = true;
+    shown = all;
+    told = same;
+    tell(null);
+    if (!changed) return lookAgain();
   } catch (error) {
     if (!(error instanceof Failed)) throw error;
     const closed = error.status === 404 || error.status === 401;
@@ -314,6 +443,16 @@ async function look() {
     else tell(() => say(closed ? 'nothing' : error.status === 0 ? 'no_network' : error.status === 429 ? 'too_many' : 'failed'));
   }
   render();
+  lookAgain();
+}
+
+/** What is held changes by itself: its payment is done, or its time is over. */
+function lookAgain() {
+  clearTimeout(again);
+  const { status, paying, held_until } = shown?.booking ?? {};
+  if (status !== 'held') return;
+  const left = paying ? 0 : new Date(held_until) - Date.now();
+  again = setTimeout(() => { if (busy || document.hidden) lookAgain(); else look(); }, Math.max(left, LOOK_MS));
 }
 
 function forget() {
