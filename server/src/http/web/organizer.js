@@ -1,5 +1,6 @@
-// What organizers look at during an event: who is in, what sells, what is wrong. It asks again every few seconds, and keeps
-// the last figures in sight, with their age, while there is no answer.
+// What organizers look at during an event: who is in, what sells, what is wrong. The server tells the figures as they
+// change; where something between refuses the stream they are asked for every few seconds. The last figures stay in
+// sight, with their age, while there is no answer.
 'use strict';
 
 const TEXTS = {
@@ -22,7 +23,7 @@ const TEXTS = {
   old: ['No answer since {0}. These are the last figures.', 'Keine Antwort seit {0}. Das sind die letzten Zahlen.', 'Sin respuesta desde las {0}. Estas son las últimas cifras.', 'Pas de réponse depuis {0}. Voici les derniers chiffres.'],
   failed: ['That did not work. Please try again in a moment.', 'Das hat nicht geklappt. Bitte versuchen Sie es gleich noch einmal.', 'No funcionó. Inténtelo de nuevo en un momento.', 'Cela n’a pas marché. Veuillez réessayer dans un instant.'],
   loading: ['Loading …', 'Wird geladen …', 'Cargando …', 'Chargement …'],
-  as_of: ['As of {0}, asked again by itself', 'Stand {0}, wird von selbst erneuert', 'A las {0}, se actualiza solo', 'À {0}, actualisé automatiquement'],
+  as_of: ['As of {0}', 'Stand {0}', 'A las {0}', 'À {0}'],
   draft: ['draft', 'Entwurf', 'borrador', 'brouillon'],
   published: ['on sale', 'im Verkauf', 'a la venta', 'en vente'],
   canceled: ['canceled', 'abgesagt', 'cancelado', 'annulé'],
@@ -38,6 +39,10 @@ const TEXTS = {
   gates: ['Gates', 'Eingänge', 'Puertas', 'Entrées'],
   gate: ['Gate', 'Eingang', 'Puerta', 'Entrée'],
   no_gate: ['without a gate', 'ohne Eingang', 'sin puerta', 'sans entrée'],
+  live: ['Live', 'Live', 'En directo', 'En direct'],
+  latest: ['Latest at the door', 'Zuletzt am Einlass', 'Lo último en la puerta', 'Derniers passages'],
+  at: ['Time', 'Zeit', 'Hora', 'Heure'],
+  what: ['What', 'Was', 'Qué', 'Quoi'],
   in: ['In', 'Hinein', 'Entran', 'Entrés'],
   out: ['Out', 'Hinaus', 'Salen', 'Sortis'],
   turned_away: ['Refused', 'Abgewiesen', 'Rechazadas', 'Refusés'],
@@ -84,6 +89,17 @@ const FILES = ['door-list.html', 'exports/bookings.csv', 'exports/tickets.csv', 
 const eventId = /^\/web\/organizer\/events\/([^/]+)$/.exec(location.pathname)?.[1] ?? null;
 const ASK_MS = 4_000;
 const WORST_MS = 60_000;
+/** A stream that has told no figures by then does not reach us. */
+const FIRST_MS = 6_000;
+/** The server says something every 15 seconds: a stream that is silent for so long is dead. */
+const QUIET_MS = 40_000;
+/** What the server would have us wait before we come back to it. */
+const RETRY_MS = 2_000;
+/** How long figures are asked for before the stream is tried again. */
+const REFUSED_MS = 60_000;
+/** Scans that stay in sight. */
+const LATEST = 6;
+const PASSAGES = ['entry', 'override', 'exit', 'refuse'];
 
 let state = { step: 'loading' };
 let organizers = [];
@@ -93,23 +109,30 @@ let stats = null;
 let heard = null;
 let silent = 0;
 let timer = null;
+/** What ends the stream; none: figures are asked for. */
+let stream = null;
+/** Of the last message of the stream that arrived. */
+let lastId = null;
+let latest = [];
+let refusedUntil = 0;
 
 const organizer = () => (organizers.length > 1 ? store.get('hvflvspot.organizer') ?? organizers[0].organizer_id : organizers[0]?.organizer_id);
 const named = () => (organizer() ? { 'Organizer-Id': organizer() } : {});
-const clock = (at) => new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit', second: '2-digit' }).format(at);
-const number = (n) => new Intl.NumberFormat(language).format(n);
+const clock = (at) => new Intl.DateTimeFormat(locale(), { hour: 'numeric', minute: '2-digit', second: '2-digit' }).format(at);
+const number = (n) => new Intl.NumberFormat(locale()).format(n);
 const word = (key) => (TEXTS[key] ? say(key) : key);
 
 function table(title, heads, rows) {
   if (!rows.length) return [];
   const made = make('table');
   const head = make('tr');
-  heads.forEach((key, n) => { const cell = make('th', say(key)); cell.scope = 'col'; if (n) cell.className = 'number'; head.append(cell); });
+  const kind = (n) => (typeof rows[0][n] === 'number' ? 'number' : undefined);
+  heads.forEach((key, n) => { const cell = make('th', say(key), kind(n)); cell.scope = 'col'; head.append(cell); });
   const body = make('tbody');
   for (const row of rows) {
     const line = make('tr');
     row.forEach((value, n) => {
-      const cell = make(n ? 'td' : 'th', typeof value === 'number' ? number(value) : value, n ? 'number' : undefined);
+      const cell = make(n ? 'td' : 'th', typeof value === 'number' ? number(value) : value, kind(n));
       if (!n) cell.scope = 'row';
       line.append(cell);
     });
@@ -141,7 +164,7 @@ function drawEvents() {
 
 function drawLive() {
   const { tickets, revenue, incidents, fold } = stats;
-  at('age').textContent = say('as_of', clock(heard));
+  drawAge();
   at('figures').replaceChildren(
     figure('on_site', number(stats.on_site)),
     // Expected are those who have not come yet.
@@ -166,20 +189,36 @@ function drawLive() {
   at('incidents').replaceChildren(...parts);
   const by = (counts) => Object.entries(counts).sort(([, a], [, b]) => b - a).map(([key, n]) => [word(key), n]);
   at('tables').replaceChildren(
+    ...table('latest', ['at', 'what', 'gate'], latest.map((scan) => [clock(new Date(scan.scanned_at ?? scan.received_at)), passed(scan), gateOf(scan)])),
     ...table('gates', ['gate', 'in', 'out', 'turned_away'], stats.gates.map((g) => [g.name ?? say('no_gate'), g.admissions, g.exits, g.refusals])),
     ...table('lists', ['list', 'admitted', 'on_site'], stats.lists.map((l) => [l.name, l.admitted, l.on_site])),
     ...table('types', ['type', 'sold', 'held', 'refunded'], tickets.by_type.map((t) => [t.name, t.sold, t.held, t.refunded])),
     ...table('reasons', ['reason', 'times'], by(stats.refusals)),
   );
-  at('files').replaceChildren(...FILES.map((path) => {
-    const made = make('li');
-    const link = make('a', say(path));
-    link.href = '#';
-    link.addEventListener('click', during(() => save(path)));
-    made.append(link);
-    return made;
-  }));
+  drawFiles();
 }
+
+/** Once in each language: somebody may be about to press one while figures change. */
+function drawFiles() {
+  if (at('files').lang === language) return;
+  at('files').lang = language;
+  at('files').replaceChildren(...FILES.map((path) => button(say(path), () => save(path))));
+}
+
+/** In the reader's words, when the figures were true: they are as the server last said, or did not say otherwise. */
+function drawAge() {
+  if (!stats || at('live').hidden) return;
+  const seconds = Math.max(0, Math.round((Date.now() - heard) / 1_000));
+  const ago = new Intl.RelativeTimeFormat(language, { numeric: 'auto' }).format(-seconds, 'second');
+  at('age').textContent = [...(stream && !silent ? [say('live')] : []), say('as_of', clock(heard)), ago].join(' · ');
+}
+
+function passed({ kind, outcome, direction }) {
+  if (kind === 'refuse') return `${say('turned_away')}: ${word(outcome)}`;
+  return say(direction === 'out' || kind === 'exit' ? 'out' : 'in');
+}
+
+const gateOf = ({ gate_id }) => stats.gates.find((g) => g.gate_id === gate_id)?.name ?? say('no_gate');
 
 function render() {
   words('all', 'leave', 'email-label', 'password-label', 'enter', 'code-label', 'confirm', 'organizer-label', 'further', 'dates', 'files-title');
@@ -226,7 +265,7 @@ function stopped(answer) {
 }
 
 async function start() {
-  clearTimeout(timer);
+  unfollow();
   go('loading');
   const who = await call('GET', '/auth/verify');
   if (stopped(who)) return;
@@ -259,26 +298,116 @@ async function openEvent() {
   }
   if (stopped(answer)) return;
   event = answer.told;
-  await look();
+  follow();
 }
 
-async function look() {
+function took(told) {
+  stats = told;
+  heard = new Date();
+  silent = 0;
+}
+
+/** No answer this time: the last figures stay, and the next try comes the later the longer the silence. */
+function missed() {
+  silent += 1;
+  go('live', ['old', clock(heard)]);
+}
+
+function next(what, pause = 0) {
   clearTimeout(timer);
+  // A page that nobody sees asks nothing.
+  timer = setTimeout(() => (document.hidden ? null : what()), Math.min((pause || ASK_MS) * 2 ** silent, WORST_MS));
+}
+
+/** Asks once, as long as the stream is refused. */
+async function look() {
   const answer = await call('GET', `/organizer/events/${eventId}/stats`, { headers: named() });
   if (answer.ok) {
-    stats = answer.told;
-    heard = new Date();
-    silent = 0;
+    took(answer.told);
     go('live');
   } else if (stats && (answer.status === 0 || answer.status === 429 || answer.status >= 500)) {
-    silent += 1;
-    go('live', ['old', clock(heard)]);
+    missed();
   } else if (stopped(answer)) {
     return;
   }
-  // The longer the silence, the rarer the question. A page that nobody sees asks nothing.
-  const pause = Math.min(ASK_MS * 2 ** silent, WORST_MS);
-  timer = setTimeout(() => (document.hidden ? null : look()), pause);
+  next(Date.now() < refusedUntil ? look : follow);
+}
+
+/** Hears the figures as they change, from where the last stream ended. */
+async function follow() {
+  unfollow();
+  const mine = new AbortController();
+  stream = mine;
+  let patience;
+  const wait = (ms) => { clearTimeout(patience); patience = setTimeout(() => mine.abort(), ms); };
+  let answer = { ok: false, status: 0 };
+  let told = false;
+  try {
+    wait(FIRST_MS);
+    const headers = { Accept: 'text/event-stream', ...named(), ...(lastId && { 'Last-Event-ID': lastId }) };
+    const reply = await fetch(`/organizer/events/${eventId}/stats/live`, { headers, signal: mine.signal, cache: 'no-store', credentials: 'same-origin' });
+    answer = { ok: reply.ok, status: reply.status };
+    if (!reply.ok) answer.code = (await reply.json()).code;
+    else {
+      for await (const message of messages(reply.body)) {
+        if (message && hear(message)) told = true;
+        if (!told) continue;
+        wait(QUIET_MS);
+        heard = new Date();
+        drawAge();
+      }
+    }
+  } catch { /* cut, or silent for too long */ }
+  clearTimeout(patience);
+  // Another took its place, or nobody looks any more.
+  if (stream !== mine) return;
+  stream = null;
+  if (told) {
+    // It is made to be cut: at once on, and only a second failure is told of.
+    next(follow, RETRY_MS);
+  } else if (!answer.ok && ![0, 429].includes(answer.status) && answer.status < 500) {
+    stopped(answer);
+  } else {
+    // A proxy may hold it back, or too many watch: then the figures are asked for. No answer at all is neither.
+    if (answer.status || mine.signal.aborted) refusedUntil = Date.now() + REFUSED_MS;
+    await look();
+  }
+}
+
+/** Server-sent events of a body; none for what only says that it is still there. */
+async function* messages(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = '';
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    rest += value;
+    const whole = rest.split('\n\n');
+    rest = whole.pop();
+    yield null;
+    for (const text of whole) {
+      const fields = text.split('\n').map((line) => /^(id|event|data): ?(.*)$/.exec(line)).filter(Boolean);
+      if (fields.length) yield Object.fromEntries(fields.map(([, name, of]) => [name, of]));
+    }
+  }
+}
+
+/** True if it told figures. */
+function hear({ id, event: kind, data }) {
+  if (id) lastId = id;
+  if (kind === 'reset') latest = [];
+  if (kind === 'scans') latest = [...JSON.parse(data).scans.filter((s) => !s.rehearsal && PASSAGES.includes(s.kind)).reverse(), ...latest].slice(0, LATEST);
+  if (kind !== 'stats') return false;
+  took(JSON.parse(data));
+  go('live');
+  return true;
+}
+
+function unfollow() {
+  clearTimeout(timer);
+  const last = stream;
+  stream = null;
+  last?.abort();
 }
 
 async function save(path) {
@@ -287,11 +416,7 @@ async function save(path) {
     at('wrong').textContent = say(answer.status === 0 ? 'no_network' : answer.status === 403 ? 'not_yours' : 'failed');
     return;
   }
-  const link = make('a');
-  link.href = URL.createObjectURL(answer.told);
-  link.download = path.split('/').pop();
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  deliver(answer.told, path.split('/').pop());
 }
 
 at('sign-in').addEventListener('submit', during(async () => {
@@ -313,10 +438,12 @@ at('second').addEventListener('submit', during(async () => {
   await start();
 }));
 at('leave').addEventListener('click', during(async () => {
-  clearTimeout(timer);
+  unfollow();
   await call('DELETE', '/auth/session');
   event = null;
   stats = null;
+  latest = [];
+  lastId = null;
   go('sign-in');
 }));
 at('organizer').addEventListener('change', () => {
@@ -325,6 +452,14 @@ at('organizer').addEventListener('change', () => {
 });
 at('further').addEventListener('click', during(() => openList(true)));
 at('retry').addEventListener('click', during(start));
-addEventListener('online', () => { if (stats) look(); });
-document.addEventListener('visibilitychange', () => { if (!document.hidden && stats) look(); });
+const goOn = () => { if (document.hidden) unfollow(); else if (event) follow(); };
+addEventListener('online', goOn);
+addEventListener('offline', () => {
+  if (state.step !== 'live') return;
+  unfollow();
+  missed();
+  next(follow);
+});
+document.addEventListener('visibilitychange', goOn);
+setInterval(drawAge, 1_000);
 start();
