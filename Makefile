@@ -36,7 +36,7 @@ test: ## everything a change needs: lints and all tests, on a real PostgreSQL th
 	cargo build --workspace --bins
 	cargo nextest run --workspace
 
-test-all: test ## adds the tour, performed against a server of its own on a fresh data folder, and third parties
+test-all: test ## adds the tour, performed against a server of its own on a fresh data folder, third parties, and the pages in a browser
 	@scripts/setup third
 	HISTORIES=1000 cargo nextest run --workspace -E 'binary(selling) & test(/^histories::/)'
 	@scripts/third/openapi
@@ -45,6 +45,7 @@ test-all: test ## adds the tour, performed against a server of its own on a fres
 	@scripts/third/localstripe
 	@scripts/third/web-push
 	@scripts/third/webhooks
+	@scripts/third/browser
 	@scripts/run --once
 	@scripts/third/supabase-js
 
