@@ -19,7 +19,7 @@ const howMany = (type) => `#n-${type.ticket_type_id}`;
 // Side by side: each has a browser's profile and an organizer of its own.
 describe('the pages', { concurrency: true }, () => {
   for (const device of ['phone', 'desktop']) {
-    describe(device, () => {
+    describe(device, { concurrency: 1 }, () => {
       const world = new World(device);
       let eyes;
       let page;
@@ -391,7 +391,7 @@ describe('the pages', { concurrency: true }, () => {
     });
   }
 
-  describe('cards', () => {
+  describe('cards', { concurrency: 1 }, () => {
     const api = process.env.STRIPE_DOUBLE;
     let world;
     let eyes;
