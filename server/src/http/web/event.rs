@@ -24,7 +24,10 @@ pub(super) async fn page(State(app): State<AppState>, ApiPath(id): ApiPath<Strin
         Ok(event) => (event.head(), "public, max-age=30"),
         Err(e) => (head_without(&e), "no-store"),
     };
-    ([(CONTENT_TYPE, HTML), (CONTENT_SECURITY_POLICY, POLICY), (CACHE_CONTROL, kept)], PAGE.replacen(TITLE, &head, 1))
+    (
+        [(CONTENT_TYPE, HTML), (CONTENT_SECURITY_POLICY, POLICY), (CACHE_CONTROL, kept)],
+        PAGE.replacen(TITLE, &head, 1),
+    )
         .into_response()
 }
 
