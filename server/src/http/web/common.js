@@ -50,12 +50,11 @@ function words(...ids) {
 const locale = () => (navigator.languages ?? []).find((l) => l.toLowerCase().startsWith(language)) ?? language;
 
 function moment(text, zone) {
-  const how = { weekday: 'short', day: 'numeric', month: 'long', year: 'numeric', hour: 'numeric', minute: '2-digit' };
-  try {
-    return new Intl.DateTimeFormat(locale(), { ...how, timeZone: zone }).format(new Date(text));
-  } catch {
-    return new Intl.DateTimeFormat(locale(), how).format(new Date(text));
-  }
+  const form = (how) => {
+    try { return new Intl.DateTimeFormat(locale(), { ...how, timeZone: zone }); } catch { return new Intl.DateTimeFormat(locale(), how); }
+  };
+  const date = form({ weekday: 'short', day: 'numeric', month: 'long', year: 'numeric' });
+  return [date, form({ timeStyle: 'short' })].map((f) => f.format(new Date(text))).join(', ');
 }
 
 function money({ amount_minor, currency }) {

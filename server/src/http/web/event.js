@@ -88,7 +88,7 @@ let attempt = tab.get('attempt');
 const wanted = new Map();
 
 const types = () => [...(event?.ticket_types ?? []), ...unlocked.filter((u) => !event.ticket_types.some((t) => t.ticket_type_id === u.ticket_type_id))];
-const clock = (text) => new Intl.DateTimeFormat(locale(), { hour: 'numeric', minute: '2-digit', second: '2-digit' }).format(new Date(text));
+const clock = (text) => new Intl.DateTimeFormat(locale(), { timeStyle: 'medium' }).format(new Date(text));
 
 function onSale(type) {
   const now = Date.now();

@@ -118,7 +118,7 @@ let refusedUntil = 0;
 
 const organizer = () => (organizers.length > 1 ? store.get('hvflvspot.organizer') ?? organizers[0].organizer_id : organizers[0]?.organizer_id);
 const named = () => (organizer() ? { 'Organizer-Id': organizer() } : {});
-const clock = (at) => new Intl.DateTimeFormat(locale(), { hour: 'numeric', minute: '2-digit', second: '2-digit' }).format(at);
+const clock = (at) => new Intl.DateTimeFormat(locale(), { timeStyle: 'medium' }).format(at);
 const number = (n) => new Intl.NumberFormat(locale()).format(n);
 const word = (key) => (TEXTS[key] ? say(key) : key);
 
@@ -126,13 +126,13 @@ function table(title, heads, rows) {
   if (!rows.length) return [];
   const made = make('table');
   const head = make('tr');
-  const kind = (n) => (typeof rows[0][n] === 'number' ? 'number' : undefined);
+  const kind = (n) => ({ number: 'number', object: 'time' })[typeof rows[0][n]];
   heads.forEach((key, n) => { const cell = make('th', say(key), kind(n)); cell.scope = 'col'; head.append(cell); });
   const body = make('tbody');
   for (const row of rows) {
     const line = make('tr');
     row.forEach((value, n) => {
-      const cell = make(n ? 'td' : 'th', typeof value === 'number' ? number(value) : value, kind(n));
+      const cell = make(n ? 'td' : 'th', typeof value === 'number' ? number(value) : value instanceof Date ? clock(value) : value, kind(n));
       if (!n) cell.scope = 'row';
       line.append(cell);
     });
@@ -189,7 +189,7 @@ function drawLive() {
   at('incidents').replaceChildren(...parts);
   const by = (counts) => Object.entries(counts).sort(([, a], [, b]) => b - a).map(([key, n]) => [word(key), n]);
   at('tables').replaceChildren(
-    ...table('latest', ['at', 'what', 'gate'], latest.map((scan) => [clock(new Date(scan.scanned_at ?? scan.received_at)), passed(scan), gateOf(scan)])),
+    ...table('latest', ['at', 'what', 'gate'], latest.map((scan) => [new Date(scan.scanned_at ?? scan.received_at), passed(scan), gateOf(scan)])),
     ...table('gates', ['gate', 'in', 'out', 'turned_away'], stats.gates.map((g) => [g.name ?? say('no_gate'), g.admissions, g.exits, g.refusals])),
     ...table('lists', ['list', 'admitted', 'on_site'], stats.lists.map((l) => [l.name, l.admitted, l.on_site])),
     ...table('types', ['type', 'sold', 'held', 'refunded'], tickets.by_type.map((t) => [t.name, t.sold, t.held, t.refunded])),
