@@ -1,0 +1,2 @@
+import { type Catalogue, en } from './en';
+export const es: Catalogue = { ...en };

@@ -1,0 +1,2 @@
+import { type Catalogue, en } from './en';
+export const fr: Catalogue = { ...en };

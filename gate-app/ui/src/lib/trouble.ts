@@ -1,0 +1,48 @@
+/** What happened and what to do, for each trouble that the core names. */
+import type { Trouble } from './contract';
+import type { I18n } from './i18n/index.svelte';
+
+export interface Advice {
+  title: string;
+  what: string;
+  steps: string[];
+  /** Nobody can be let in while it lasts. */
+  blocks: boolean;
+}
+
+export function advise(trouble: Trouble, i18n: I18n, now: string): Advice {
+  const { format } = i18n;
+  const of = (what: string, blocks: boolean): Advice => ({
+    title: i18n.t(`trouble.${trouble.kind}.title`),
+    what,
+    steps: i18n.t(`trouble.${trouble.kind}.do`).split('\n'),
+    blocks,
+  });
+  switch (trouble.kind) {
+    case 'disk_full':
+      return of(i18n.t('trouble.disk_full.what', { free: megabytes(trouble.free_bytes, i18n), path: trouble.path }), true);
+    case 'disk_read_only':
+      return of(i18n.t('trouble.disk_read_only.what', { path: trouble.path }), true);
+    case 'disk_error':
+      return of(i18n.t('trouble.disk_error.what', { path: trouble.path }), true);
+    case 'database_damaged':
+      return of(
+        i18n.t('trouble.database_damaged.what', { file: trouble.kept_as, entries: format.number(trouble.black_box) }),
+        true,
+      );
+    case 'database_newer':
+      return of(i18n.t('trouble.database_newer.what', { found: trouble.found, known: trouble.known }), true);
+    case 'clock_wrong':
+      return of(i18n.t('trouble.clock_wrong.what', { offset: format.duration(trouble.offset_ms) }), false);
+    case 'revoked':
+      return of(trouble.wiped ? i18n.t('trouble.revoked.wiped') : i18n.n('trouble.revoked.what', trouble.unsent), true);
+    case 'manifest_expired':
+      return of(i18n.t('trouble.manifest_expired.what', { time: format.time(trouble.since, now) }), false);
+    case 'manifest_unusable':
+      return of(i18n.t('trouble.manifest_unusable.what'), true);
+  }
+}
+
+function megabytes(bytes: number, i18n: I18n): string {
+  return `${i18n.format.number(Math.floor(bytes / 1_000_000))} MB`;
+}
