@@ -1,4 +1,4 @@
-import { cleanup, fireEvent, render, screen, within } from '@testing-library/svelte';
+import { cleanup, configure, fireEvent, render, screen, within } from '@testing-library/svelte';
 import { tick } from 'svelte';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import App from '../src/App.svelte';
@@ -8,6 +8,9 @@ import { CATALOGUES, I18n } from '../src/lib/i18n/index.svelte';
 import { DEVICE, MockApp, PIN, refusal, STEWARD, SUPERVISOR } from '../src/lib/mock';
 import { toneOfOutcome } from '../src/lib/present';
 import { advise } from '../src/lib/trouble';
+
+// Whether something is visible costs a computed style per element, and no style is loaded here.
+configure({ defaultHidden: true });
 
 const { en } = CATALOGUES;
 const START = Date.parse('2026-11-21T19:00:00Z');
@@ -40,7 +43,14 @@ async function scan(text: string): Promise<void> {
 }
 
 const called = (command: string): unknown[] => app.calls.filter((c) => c.command === command).map((c) => c.args);
-const button = (name: string): HTMLElement => screen.getByRole('button', { name });
+/** By its name, the quick way: computing roles and names of the whole page takes jsdom half a second. */
+function button(name: string): HTMLElement {
+  const named = (b: HTMLElement): boolean => (b.getAttribute('aria-label') ?? b.textContent.trim()) === name;
+  const found = [...document.querySelectorAll('button')].filter(named);
+  expect(found.map((b) => b.outerHTML), name).toHaveLength(1);
+  return found[0]!;
+}
+const bar = (): HTMLElement | null => document.querySelector('header[aria-label]');
 const click = async (name: string): Promise<void> => {
   await fireEvent.click(button(name));
   await settle();
@@ -98,7 +108,7 @@ describe('a verdict', () => {
     await fireEvent.keyDown(window, { key: 'F8' });
     await settle(60_000);
     expect(screen.queryByTestId('verdict')).not.toBeNull();
-    expect(screen.getByTestId('window').querySelector('.content')?.hasAttribute('inert')).toBe(true);
+    expect(screen.getByTestId('window').querySelector<HTMLElement>('.content')?.inert).toBe(true);
     await fireEvent.keyDown(window, { key: 'Escape' });
     await settle();
     expect(screen.queryByTestId('verdict')).toBeNull();
@@ -227,10 +237,10 @@ describe('the status bar', () => {
     expect(chip('queue').textContent).toContain('148 scans waiting');
     expect(chip('clock').textContent).toContain('10 min');
     expect(chip('incidents').textContent).toContain('2 incidents');
-    const bar = within(screen.getByRole('banner'));
-    expect(bar.getByText('Main entrance')).toBeTruthy();
-    expect(bar.getByText(/North gate/)).toBeTruthy();
-    expect(bar.getByText('of 3,500')).toBeTruthy();
+    const shown = within(bar()!);
+    expect(shown.getByText('Main entrance')).toBeTruthy();
+    expect(shown.getByText(/North gate/)).toBeTruthy();
+    expect(shown.getByText('of 3,500')).toBeTruthy();
     await click(en['status.sync']);
     expect(called('sync_now')).toHaveLength(1);
     expect(chip('queue').textContent).toContain(en['status.all_sent']);
@@ -255,7 +265,7 @@ describe('the supervisor', () => {
     expect(screen.getByText('Wrong PIN. 4 tries left.')).toBeTruthy();
     for (let i = 0; i < 4; i++) await enterPin('1111');
     await enterPin(PIN);
-    expect(screen.getByText('Too many wrong PINs. Locked for 5 min.')).toBeTruthy();
+    expect(screen.getByText(/^Too many wrong PINs. Locked for 5 min/)).toBeTruthy();
     expect(gate.supervision).toBeNull();
   });
 
@@ -279,12 +289,10 @@ describe('the supervisor', () => {
     await fireEvent.keyDown(window, { key: 'F9' });
     await settle();
     const dialog = within(screen.getByRole('dialog'));
-    await fireEvent.click(dialog.getByRole('button', { name: en['override.do'] }));
-    await settle();
+    await click(en['override.do']);
     expect(dialog.getByRole('alert').textContent).toBe(en['error.reason_missing']);
-    await fireEvent.click(dialog.getByRole('button', { name: en['reason.quick.override1'] }));
-    await fireEvent.click(dialog.getByRole('button', { name: en['override.do'] }));
-    await settle();
+    await click(en['reason.quick.override1']);
+    await click(en['override.do']);
     expect(called('override_scan')).toMatchObject([{ place: { log_no: 1, seq: 213 }, reason: 'Identity checked' }]);
     expect(screen.getByTestId('verdict').dataset['tone']).toBe('ok');
     expect(screen.getByTestId('verdict').textContent).toContain('Admitted by a supervisor. Against:');
@@ -296,7 +304,7 @@ describe('the supervisor', () => {
     await scan('HV1:A');
     await fireEvent.keyDown(window, { key: 'F9' });
     await settle();
-    await fireEvent.click(screen.getByRole('button', { name: en['reason.quick.undo1'] }));
+    await click(en['reason.quick.undo1']);
     await click(en['undo.do']);
     expect(screen.queryByTestId('verdict')).toBeNull();
     await scan('HV1:A');
@@ -306,14 +314,14 @@ describe('the supervisor', () => {
   it('is asked for from a verdict, which stays meanwhile; what nothing lifts offers no override', async () => {
     await open();
     await scan('DEMO:blocked');
-    await click(`${en['verdict.override']} F9`);
+    await click(`${en['verdict.override']}F9`);
     expect(screen.getByRole('dialog').textContent).toContain('Shift lead');
     await settle(60_000);
     expect(screen.queryByTestId('verdict')).not.toBeNull();
     await fireEvent.keyDown(screen.getByRole('dialog'), { key: 'Escape' });
     await settle();
     await scan('DEMO:bad_signature');
-    expect(screen.queryByRole('button', { name: /Override/ })).toBeNull();
+    expect(document.querySelector('.act [data-icon=key]')).toBeNull();
   });
 
   it('door staff see no tools', async () => {
@@ -372,12 +380,12 @@ describe('the history', () => {
   });
 
   it('shows a new scan at once and asks for more by pages', async () => {
-    for (let i = 0; i < 130; i++) app.verdict(`HV1:${i}`);
+    for (let i = 0; i < 110; i++) app.verdict(`HV1:${i}`);
     await open();
     await click(en['nav.history']);
     expect(rows()).toHaveLength(100);
     await click(en['history.more']);
-    expect(rows()).toHaveLength(130);
+    expect(rows()).toHaveLength(110);
     await scan('DEMO:blocked');
     expect(rows()[0]).toBe('Blocked');
   });
@@ -419,7 +427,7 @@ describe('hard days', () => {
     [{ kind: 'revoked', unsent: 12, wiped: false }, true],
     [{ kind: 'revoked', unsent: 0, wiped: true }, true],
     [{ kind: 'manifest_expired', since: '2026-11-21T17:00:00Z' }, false],
-    [{ kind: 'manifest_unusable', detail: 'not signed' }, false],
+    [{ kind: 'manifest_unusable', detail: 'not signed' }, true],
   ];
 
   it.each(TROUBLES)('%o says what happened and what to do', async (trouble, blocks) => {
@@ -546,8 +554,8 @@ describe('kiosk', () => {
   it('shows no bar, no names, no reasons, and ends by PIN alone', async () => {
     app.state = { ...app.state, kiosk: true };
     await open();
-    expect(screen.queryByRole('banner')).toBeNull();
-    expect(screen.queryByRole('navigation')).toBeNull();
+    expect(bar()).toBeNull();
+    expect(document.querySelector('nav')).toBeNull();
     await scan('DEMO:ok:named');
     expect(document.body.textContent).toContain(en['kiosk.ok']);
     expect(document.body.textContent).not.toContain('Demo Guest');
@@ -557,9 +565,9 @@ describe('kiosk', () => {
     await fireEvent.click(screen.getByText('Shift lead'));
     await settle();
     await enterPin('0000');
-    expect(screen.queryByRole('banner')).toBeNull();
+    expect(bar()).toBeNull();
     await enterPin(PIN);
-    expect(screen.getByRole('banner')).toBeTruthy();
+    expect(bar()).not.toBeNull();
     expect(called('kiosk_leave')).toMatchObject([{ staff: SUPERVISOR, pin: '0000' }, { staff: SUPERVISOR, pin: PIN }]);
   });
 });

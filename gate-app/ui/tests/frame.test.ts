@@ -1,3 +1,4 @@
+// @vitest-environment node
 import { expect, it } from 'vitest';
 import { troubleOf } from '../src/lib/camera.svelte';
 import { fit, toGray } from '../src/lib/frame';

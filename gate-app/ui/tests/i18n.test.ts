@@ -1,3 +1,4 @@
+// @vitest-environment node
 import { describe, expect, it } from 'vitest';
 import { LANGUAGES } from '../src/lib/contract';
 import { Format } from '../src/lib/format';

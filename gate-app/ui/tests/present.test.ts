@@ -1,3 +1,4 @@
+// @vitest-environment node
 import { describe, expect, it } from 'vitest';
 import { FLAGS, OUTCOMES, type Outcome } from '../src/lib/contract';
 import { MockApp } from '../src/lib/mock';

@@ -1,3 +1,4 @@
+// @vitest-environment node
 import { expect, it, vi } from 'vitest';
 import { TONES } from '../src/lib/present';
 import { SIGNALS, Sounds } from '../src/lib/sound';
