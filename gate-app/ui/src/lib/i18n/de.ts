@@ -1,7 +1,6 @@
 import type { Catalogue } from './en';
 
 export const de: Catalogue = {
-  'app.name': 'HVFLVSPOT Gate',
   'app.starting': 'Startet …',
   'app.outside': 'Diese Seite gehört zur Einlass-App. Bitte die App öffnen.',
   'language': 'Sprache',
@@ -12,11 +11,6 @@ export const de: Catalogue = {
   'common.close': 'Schließen',
   'common.continue': 'Weiter',
   'common.retry': 'Erneut versuchen',
-  'common.save': 'Speichern',
-  'common.done': 'Fertig',
-  'common.unknown': 'unbekannt',
-  'common.none': 'keine',
-  'common.optional': 'freiwillig',
   'common.working': 'Einen Moment …',
 
   'nav.label': 'Bereiche',
@@ -107,7 +101,6 @@ export const de: Catalogue = {
   'post.multiple': 'Mehrere Eintritte',
   'post.reentry': 'Wiedereintritt nach Ausgang',
   'post.single': 'Ein Eintritt',
-  'post.waiting': 'Listen und Eingänge erscheinen mit dem ersten Abgleich.',
   'post.revoked': 'Nicht mehr in Gebrauch',
 
   'scan.ready': 'Bereit',
@@ -151,15 +144,12 @@ export const de: Catalogue = {
   'verdict.used': 'Schon benutzt',
   'verdict.refused': 'Stopp',
   'verdict.hold': 'Halten',
-  'verdict.held': 'Gehalten: der nächste Gast beendet es',
   'verdict.next': 'Weiter',
   'verdict.undo': 'Rückgängig',
   'verdict.override': 'Trotzdem einlassen',
   'verdict.todo': 'Was zu tun ist',
-  'verdict.note': 'Hinweis',
   'verdict.first': 'Erster Einlass',
   'verdict.first.at': '{time} ({ago})',
-  'verdict.first.gate': 'an {gate}',
   'verdict.born': 'Geboren am {date}',
   'verdict.recorded': 'Aufgezeichnet als {place}',
   'verdict.not_recorded': 'Nicht aufgezeichnet',
@@ -276,8 +266,6 @@ export const de: Catalogue = {
   'pin.who': 'Wer ist da?',
   'pin.none': 'Der Veranstalter hat für diese Veranstaltung kein Einlasspersonal benannt.',
   'pin.label': 'PIN von {name}',
-  'pin.entered_one': '{count} Ziffer eingegeben',
-  'pin.entered_other': '{count} Ziffern eingegeben',
   'pin.delete': 'Letzte Ziffer löschen',
   'pin.enter': 'Entsperren',
   'pin.other': 'Jemand anderes',
@@ -302,7 +290,6 @@ export const de: Catalogue = {
   'override.do': 'Einlassen',
   'undo.title': 'Zurücknehmen',
   'undo.text': 'Beide Einträge bleiben erhalten. Das Ticket kann wieder gescannt werden.',
-  'undo.cannot': 'Es gibt nichts zurückzunehmen.',
   'undo.do': 'Zurücknehmen',
   'undo.done': 'Zurückgenommen. Das Ticket kann wieder gescannt werden.',
   'reason.field': 'Grund',
@@ -380,7 +367,6 @@ export const de: Catalogue = {
   'settings.reader.begin': 'Lesegerät testen',
   'settings.reader.end': 'Test beenden',
   'settings.version': 'Fassung {version}',
-  'settings.saved': 'Gespeichert',
 
   'history.title': 'Verlauf dieses Geräts',
   'history.show': 'Zeigen',
