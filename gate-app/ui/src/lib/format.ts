@@ -73,7 +73,7 @@ export class Format {
   /** `12 minutes ago`, `in 3 hours`. */
   relative(at: Moment, now: Moment): string {
     const ms = Date.parse(at) - Date.parse(now);
-    const [value, unit] = largest(Math.abs(ms));
+    const [value, unit] = largest(Math.floor(Math.abs(ms) / 1000) * 1000);
     const key = `r ${this.#locale}`;
     const format = cached(key, () => new Intl.RelativeTimeFormat(this.#locale, { numeric: 'auto' }));
     return format.format(ms < 0 ? -value : value, unit);
@@ -102,6 +102,7 @@ export class Format {
 type Unit = 'second' | 'minute' | 'hour' | 'day';
 
 function largest(ms: number): [number, Unit] {
+  if (ms < 1000) return [Math.round(ms / 100) / 10, 'second'];
   if (ms < 60_000) return [Math.floor(ms / 1000), 'second'];
   if (ms < 3_600_000) return [Math.floor(ms / 60_000), 'minute'];
   if (ms < 2 * 86_400_000) return [Math.floor(ms / 3_600_000), 'hour'];
