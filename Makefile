@@ -30,11 +30,12 @@ lint: ## formatting, lints, and that .sqlx is what the migrations and queries sa
 	@git diff --exit-code --stat -- .sqlx && [ -z "$$(git ls-files --others --exclude-standard .sqlx)" ] \
 	  || { echo ".sqlx has changed: commit it"; exit 1; }
 
-test: ## everything a change needs: lints and all tests, on a real PostgreSQL that it starts itself
+test: ## everything a change needs: lints and all tests, on a real PostgreSQL that it starts itself; the gate's window
 	@scripts/setup test
 	@$(MAKE) --no-print-directory lint
 	cargo build --workspace --bins
 	cargo nextest run --workspace
+	@scripts/gate-ui
 
 test-all: test ## adds the tour, performed against a server of its own on a fresh data folder, third parties, and the pages in a browser
 	@scripts/setup third

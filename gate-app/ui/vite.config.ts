@@ -30,7 +30,8 @@ function contentSecurityPolicy(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [svelte(), svelteTesting(), contentSecurityPolicy()],
+  // The tests that render clean up themselves: the setup file would be loaded for all others too.
+  plugins: [svelte(), svelteTesting({ autoCleanup: false }), contentSecurityPolicy()],
   // The window loads its files from the app itself: paths relative to the page.
   base: './',
   clearScreen: false,
@@ -47,5 +48,8 @@ export default defineConfig({
     include: ['tests/**/*.test.ts'],
     restoreMocks: true,
     css: false,
+    pool: 'threads',
+    // Time in the tests is made up; this is for machines with other work.
+    testTimeout: 30_000,
   },
 });

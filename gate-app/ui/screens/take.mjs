@@ -24,6 +24,15 @@ const written = [...source.split('SCENARIOS:')[1].matchAll(/^ {2}'?([\w-]+)'?: /
 const wanted = args.filter((a) => !a.startsWith('--'));
 const names = wanted.length > 0 ? wanted : [...new Set([...written, ...outcomes])];
 
+/** Whatever can be pressed is at least 44 by 44 pixels; runs in the page. */
+function smallTargets() {
+  return [...document.querySelectorAll('button, select, summary, input:not([type=radio], [type=checkbox], [hidden]), label.choice')]
+    .filter((element) => element.checkVisibility({ visibilityProperty: true }))
+    .map((element) => [element, element.getBoundingClientRect()])
+    .filter(([, { width, height }]) => width < 43.99 || height < 43.99)
+    .map(([element, { width, height }]) => `${element.outerHTML.slice(0, 80)} is ${width} by ${height}`);
+}
+
 const server = spawn(process.execPath, ['node_modules/vite/bin/vite.js', 'preview', '--mode', 'demo', '--outDir', 'dist-demo', '--port', '4173', '--strictPort', '--host', '127.0.0.1'], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
 await new Promise((ready) => server.stdout.on('data', (text) => String(text).includes('4173') && ready()));
 const browser = await chromium.launch({
@@ -44,6 +53,7 @@ try {
       await page.waitForTimeout(name.startsWith('camera') ? 900 : 120);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
       if (wide) (complaints++, console.error(`${name} at ${size}: wider than the window`));
+      for (const small of await page.evaluate(smallTargets)) (complaints++, console.error(`${name} at ${size}: ${small}`));
       await page.screenshot({ path: `${out}/${name}.${size}.${lang}.png` });
       await page.close();
     }

@@ -323,7 +323,7 @@ export const en = {
   'incident.double': 'Let in more than once',
   'incident.double.text': '{type} on {list}',
   'incident.forked': 'A device\'s log contradicts itself',
-  'incident.forked.text': '{device}, log {log}: {count} places were signed twice. It may have been copied.',
+  'incident.forked.text': '{device}, log {log}. Places signed twice: {count}. It may have been copied.',
   'incident.open': 'Open',
   'incident.closed': 'Closed',
   'incident.side': '{time} ±{error}, {gate}',
