@@ -149,6 +149,38 @@ describe('a verdict', () => {
     expect(screen.getByTestId('verdict').textContent).toContain(en['verdict.not_recorded']);
   });
 
+  it('is not asked for where it could not be seen', async () => {
+    await open();
+    gate.screen = 'post';
+    await settle();
+    window.dispatchEvent(Object.assign(new Event('paste', { bubbles: true }), { clipboardData: { getData: () => 'HV1:A' } }));
+    await settle();
+    expect(called('scan_text')).toEqual([]);
+    gate.screen = 'history';
+    await settle();
+    window.dispatchEvent(Object.assign(new Event('paste', { bubbles: true }), { clipboardData: { getData: () => 'HV1:B' } }));
+    await settle();
+    expect(screen.getByTestId('verdict').dataset['tone']).toBe('ok');
+  });
+
+  it('of a reader does not wait for a picture', async () => {
+    await open();
+    app.instead.scan_frame = () => new Promise(() => undefined);
+    void gate.scanning.look({ width: 1, height: 1, pixels: new Uint8Array(1), nonce: '', source: 'camera' });
+    await scan('HV1:A');
+    expect(screen.getByTestId('verdict').dataset['tone']).toBe('ok');
+  });
+
+  it('from a picture is shown; a picture without a code says so', async () => {
+    await open();
+    app.frames = ['DEMO:revoked', null];
+    const frame = { width: 1, height: 1, pixels: new Uint8Array(1), nonce: '', source: 'image' } as const;
+    expect(await gate.scanning.look(frame)).toBe(true);
+    await settle();
+    expect(screen.getByTestId('verdict').dataset['tone']).toBe('refused');
+    expect(await gate.scanning.look(frame)).toBe(false);
+  });
+
   it('comes in the order of the scans, one question at a time', async () => {
     await open();
     const order: string[] = [];
@@ -570,6 +602,14 @@ describe('kiosk', () => {
     await enterPin(PIN);
     expect(bar()).not.toBeNull();
     expect(called('kiosk_leave')).toMatchObject([{ staff: SUPERVISOR, pin: '0000' }, { staff: SUPERVISOR, pin: PIN }]);
+  });
+
+  it('invites nobody while nobody can be let in', async () => {
+    app.state = { ...app.state, kiosk: true, trouble: { kind: 'disk_full', path: '/data', free_bytes: 0 } };
+    await open();
+    expect(document.querySelector('main')?.dataset['tone']).toBe('refused');
+    expect(document.body.textContent).toContain(en['kiosk.refused']);
+    expect(document.body.textContent).not.toContain(en['kiosk.scan']);
   });
 });
 

@@ -32,6 +32,7 @@ export const DEFAULT_SETTINGS: Settings = {
   larger_text: false,
 };
 
+const NEWS_MS = 6000;
 /** Between two signs of life at most so often. */
 const KEEP_MS = 5000;
 
@@ -127,8 +128,13 @@ export class Gate {
     this.notice = { text, bad: true };
   }
 
+  /** Good news goes by itself. */
   tell(text: string): void {
-    this.notice = { text, bad: false };
+    const notice = { text, bad: false };
+    this.notice = notice;
+    window.setTimeout(() => {
+      if (this.notice === notice) this.notice = null;
+    }, NEWS_MS);
   }
 
   async setPost(change: Partial<Post>): Promise<boolean> {

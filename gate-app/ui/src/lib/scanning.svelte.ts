@@ -47,15 +47,18 @@ export class Scanning {
     });
   }
 
-  /** True if there was a code in it. */
+  /** True if there was a code in it. Not in line: a reader's code must not wait for a picture without any. */
   async look(frame: GrayFrame): Promise<boolean> {
-    let found = false;
-    await this.#inLine(async () => {
+    try {
       const answer = await this.#bridge.call('scan_frame', frame);
-      found = answer.found !== 'nothing';
       if (answer.found === 'scan') this.show(answer.verdict);
-    }, frame.source === 'image');
-    return found;
+      return answer.found !== 'nothing';
+    } catch (error) {
+      console.error('a picture got no answer', error);
+      // The next frame of a camera comes anyway; a file that somebody chose deserves an answer.
+      if (frame.source === 'image') this.show(unanswered());
+      return true;
+    }
   }
 
   /** A supervisor admits against the verdict. */
@@ -110,14 +113,14 @@ export class Scanning {
     if (ms > 0) this.#timer = window.setTimeout(() => this.dismiss(), ms);
   }
 
-  #inLine(work: () => Promise<void>, counts = true): Promise<void> {
-    if (counts) this.pending++;
+  #inLine(work: () => Promise<void>): Promise<void> {
+    this.pending++;
     const done = this.#line.then(work).catch((error: unknown) => {
       console.error('a scan got no answer', error);
-      if (counts) this.show(unanswered());
+      this.show(unanswered());
     });
     this.#line = done.then(() => {
-      if (counts) this.pending--;
+      this.pending--;
     });
     return this.#line;
   }
@@ -134,12 +137,12 @@ export class Scanning {
     }
   }
 
-  /** Only what was painted in a visible window counts as shown. */
+  /** Only what was painted in a visible window, and not replaced before, counts as shown. */
   async #tellPainted(shown: Shown): Promise<void> {
     const { log_no, seq } = shown.verdict.answer;
     if (log_no === null || seq === null) return;
     await twoFrames();
-    if (document.visibilityState === 'hidden') return;
+    if (document.visibilityState === 'hidden' || this.current?.id !== shown.id) return;
     try {
       await this.#bridge.call('scan_shown', { log_no, seq });
     } catch (error) {
