@@ -98,6 +98,11 @@ describe('a reader is told from a person', () => {
     expect(scanned(keys(CODE, { gapMs: 45 }))).toEqual([CODE]);
   });
 
+  it('bears a machine that stalls in the middle of a code', () => {
+    const stalled = keys(CODE).map((k, i) => (i > 12 ? { ...k, timeStamp: k.timeStamp + 180 } : k));
+    expect(scanned(stalled)).toEqual([CODE]);
+  });
+
   it('leaves what people type, even fast, to the page', () => {
     expect(scanned(keys('HELLO', { gapMs: 90 }))).toEqual([]);
     expect(scanned(keys('ABC', { gapMs: 5 }))).toEqual([]);
@@ -225,7 +230,7 @@ describe('in a window', () => {
   it('a reader without Enter is understood after a pause', () => {
     send(keys(CODE, { end: null }), document.body);
     expect(scans).toEqual([]);
-    vi.advanceTimersByTime(200);
+    vi.advanceTimersByTime(300);
     expect(scans).toEqual([[CODE, 'reader']]);
   });
 

@@ -11,9 +11,9 @@
 export const MAX_CODE = 512;
 
 export interface WedgeOptions {
-  /** A longer pause begins a new run. Slow Bluetooth readers take up to 60 ms a key. */
+  /** A longer pause begins a new run. Long enough for a busy machine: a run cut in two would be half a code. */
   maxGapMs: number;
-  /** The mean gap of a run: above, it was typed by hand. */
+  /** The mean gap of a run: above, it was typed by hand. Slow Bluetooth readers take up to 50 ms a key. */
   meanGapMs: number;
   /** Shorter runs are keys of people. */
   minLength: number;
@@ -25,7 +25,7 @@ export interface WedgeOptions {
 }
 
 export const WEDGE_DEFAULTS: WedgeOptions = {
-  maxGapMs: 120,
+  maxGapMs: 250,
   meanGapMs: 50,
   minLength: 4,
   unendedLength: 20,
