@@ -604,6 +604,15 @@ describe('kiosk', () => {
     expect(called('kiosk_leave')).toMatchObject([{ staff: SUPERVISOR, pin: '0000' }, { staff: SUPERVISOR, pin: PIN }]);
   });
 
+  it('takes refusals away by itself, whatever was set for the door', async () => {
+    app.state = { ...app.state, kiosk: true, settings: { ...app.state.settings, hold_refusals: true } };
+    await open();
+    await scan('DEMO:blocked');
+    expect(document.querySelector('main')?.dataset['tone']).toBe('refused');
+    await settle(gate.settings.refused_ms);
+    expect(document.querySelector('main')?.dataset['tone']).toBe('ready');
+  });
+
   it('invites nobody while nobody can be let in', async () => {
     app.state = { ...app.state, kiosk: true, trouble: { kind: 'disk_full', path: '/data', free_bytes: 0 } };
     await open();

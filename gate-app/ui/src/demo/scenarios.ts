@@ -173,6 +173,9 @@ export const SCENARIOS: Record<string, Scenario> = {
     play: (_, app) => app.emit('sync', { phase: 'downloading', done: 61_240, of: 100_000, first: true }),
   },
   kiosk: { prepare: (app) => (app.state = { ...app.state, kiosk: true }) },
+  'kiosk-camera': {
+    prepare: (app) => (app.state = { ...app.state, kiosk: true, settings: { ...app.state.settings, kiosk_camera: true } }),
+  },
   'kiosk-ok': {
     prepare: (app) => (app.state = { ...app.state, kiosk: true }),
     play: (gate) => scan('HV1:A').play?.(gate, gate.bridge as MockApp),

@@ -272,6 +272,8 @@ export interface Settings {
   /** Media device of the browser; null = the one that the system prefers. */
   camera: string | null;
   larger_text: boolean;
+  /** In kiosk mode guests hold their tickets before the camera. */
+  kiosk_camera: boolean;
 }
 
 export interface AppState {

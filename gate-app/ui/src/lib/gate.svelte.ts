@@ -30,6 +30,7 @@ export const DEFAULT_SETTINGS: Settings = {
   auto_lock_secs: 60,
   camera: null,
   larger_text: false,
+  kiosk_camera: false,
 };
 
 const NEWS_MS = 6000;
@@ -75,7 +76,10 @@ export class Gate {
 
   constructor(bridge: Bridge) {
     this.bridge = bridge;
-    this.scanning = new Scanning(bridge, this.sounds, () => this.settings);
+    // In a kiosk nobody takes a refusal away.
+    this.scanning = new Scanning(bridge, this.sounds, () =>
+      this.state?.kiosk ? { ...this.settings, hold_refusals: false } : this.settings,
+    );
   }
 
   /** Asks for everything and listens. Returns what ends it. */

@@ -342,6 +342,7 @@ export const de: Catalogue = {
   'device.rehearsal.text': 'Scans werden wirklich geprüft und zählen nie.',
   'device.kiosk': 'Kiosk-Betrieb starten',
   'device.kiosk.text': 'Gäste scannen ihre Tickets selbst. Eine PIN beendet es.',
+  'device.kiosk.camera': 'Gäste benutzen die Kamera dieses Geräts',
   'device.post': 'Veranstaltung, Liste oder Eingang ändern',
   'device.leave': 'Veranstaltung verlassen',
   'device.leave.text': 'Sendet, was übrig ist, und entfernt dann die Gästedaten. Das Protokoll bleibt.',
@@ -397,6 +398,7 @@ export const de: Catalogue = {
   'kind.fork': 'Neues Protokoll',
 
   'kiosk.scan': 'Bitte das Ticket unter das Lesegerät halten',
+  'kiosk.scan.camera': 'Bitte das Ticket vor die Kamera halten',
   'kiosk.ok': 'Willkommen!',
   'kiosk.ok.out': 'Auf Wiedersehen!',
   'kiosk.attention': 'Willkommen! Bitte das Ticket dem Personal zeigen.',

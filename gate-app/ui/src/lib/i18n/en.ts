@@ -341,6 +341,7 @@ export const en = {
   'device.rehearsal.text': 'Scans are checked for real and never count.',
   'device.kiosk': 'Start kiosk mode',
   'device.kiosk.text': 'Guests scan their tickets themselves. A PIN ends it.',
+  'device.kiosk.camera': 'Guests use the camera of this device',
   'device.post': 'Change event, list or gate',
   'device.leave': 'Leave this event',
   'device.leave.text': 'Sends what is left, then removes the guest data. The log stays.',
@@ -396,6 +397,7 @@ export const en = {
   'kind.fork': 'New log',
 
   'kiosk.scan': 'Please hold your ticket under the reader',
+  'kiosk.scan.camera': 'Please hold your ticket to the camera',
   'kiosk.ok': 'Welcome!',
   'kiosk.ok.out': 'Goodbye!',
   'kiosk.attention': 'Welcome! Please show your ticket to the staff.',

@@ -342,6 +342,7 @@ export const es: Catalogue = {
   'device.rehearsal.text': 'Los escaneos se comprueban de verdad y nunca cuentan.',
   'device.kiosk': 'Iniciar modo quiosco',
   'device.kiosk.text': 'El público escanea sus propias entradas. Un PIN lo termina.',
+  'device.kiosk.camera': 'El público usa la cámara de este dispositivo',
   'device.post': 'Cambiar evento, lista o puerta',
   'device.leave': 'Dejar este evento',
   'device.leave.text': 'Envía lo que falta y borra los datos del público. El registro se queda.',
@@ -397,6 +398,7 @@ export const es: Catalogue = {
   'kind.fork': 'Registro nuevo',
 
   'kiosk.scan': 'Acerca tu entrada al lector',
+  'kiosk.scan.camera': 'Pon tu entrada delante de la cámara',
   'kiosk.ok': '¡Te damos la bienvenida!',
   'kiosk.ok.out': '¡Hasta pronto!',
   'kiosk.attention': '¡Hola! Enseña tu entrada al personal, por favor.',

@@ -342,6 +342,7 @@ export const fr: Catalogue = {
   'device.rehearsal.text': 'Les scans sont vraiment vérifiés et ne comptent jamais.',
   'device.kiosk': 'Passer en mode borne',
   'device.kiosk.text': 'Le public scanne ses billets lui-même. Un code PIN y met fin.',
+  'device.kiosk.camera': 'Le public utilise la caméra de cet appareil',
   'device.post': 'Changer d’événement, de liste ou de porte',
   'device.leave': 'Quitter cet événement',
   'device.leave.text': 'Envoie le reste, puis efface les données du public. Le journal reste.',
@@ -397,6 +398,7 @@ export const fr: Catalogue = {
   'kind.fork': 'Nouveau journal',
 
   'kiosk.scan': 'Présentez votre billet au lecteur',
+  'kiosk.scan.camera': 'Présentez votre billet à la caméra',
   'kiosk.ok': 'Bienvenue !',
   'kiosk.ok.out': 'Au revoir !',
   'kiosk.attention': 'Bienvenue ! Montrez votre billet au personnel.',
