@@ -9,6 +9,7 @@ import { chromium } from 'playwright-core';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const out = `${root}screens/out`;
 const SIZES = {
+  small: { width: 320, height: 600, touch: true },
   phone: { width: 390, height: 844, touch: true },
   tablet: { width: 820, height: 1180, touch: true },
   desktop: { width: 1280, height: 800, touch: false },
@@ -51,7 +52,7 @@ try {
       await page.goto(`http://127.0.0.1:4173/?scenario=${name}&lang=${lang}&bar=0`);
       await page.waitForSelector(`html[data-ready="${name}"]`, { timeout: 15_000 });
       await page.waitForTimeout(name.startsWith('camera') ? 900 : 120);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+      const wide = await page.evaluate(() => [document.documentElement, ...document.querySelectorAll('.page, .content, [role=dialog], .inner')].some((e) => e.scrollWidth > e.clientWidth + 1));
       if (wide) (complaints++, console.error(`${name} at ${size}: wider than the window`));
       for (const small of await page.evaluate(smallTargets)) (complaints++, console.error(`${name} at ${size}: ${small}`));
       await page.screenshot({ path: `${out}/${name}.${size}.${lang}.png` });
