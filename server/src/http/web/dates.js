@@ -49,8 +49,8 @@ let notice = 'loading';
 let plan = null;
 let attempt = null;
 
-const zoned = (how) => { try { return new Intl.DateTimeFormat(language, { ...how, timeZone: event.time_zone }); } catch { return new Intl.DateTimeFormat(language, how); } };
-const dayName = (n) => new Intl.DateTimeFormat(language, { weekday: 'long', timeZone: 'UTC' }).format(new Date(MONDAY + n * 86_400_000));
+const zoned = (how) => { try { return new Intl.DateTimeFormat(locale(), { ...how, timeZone: event.time_zone }); } catch { return new Intl.DateTimeFormat(locale(), how); } };
+const dayName = (n) => new Intl.DateTimeFormat(locale(), { weekday: 'long', timeZone: 'UTC' }).format(new Date(MONDAY + n * 86_400_000));
 const checked = () => DAYS.filter((day) => at(`day-${day}`)?.checked);
 
 function render() {
