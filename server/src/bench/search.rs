@@ -70,11 +70,15 @@ pub async fn run(report: Report) -> Result<()> {
             from_day: rng.random_range(0..300),
             ..Probe::default()
         }),
-        ("by price", |rng, _| Probe {
-            currency: Some("EUR"),
-            city: Some(CITIES[rng.random_range(0..CITIES.len())].0),
-            sort: Some(("price", Sort::Price)),
-            ..Probe::default()
+        ("by price", |rng, _| {
+            // Prices compare within a currency, and a city has one.
+            let (city, .., currency, _, _, _) = CITIES[rng.random_range(0..CITIES.len())];
+            Probe {
+                currency: Some(currency),
+                city: Some(city),
+                sort: Some(("price", Sort::Price)),
+                ..Probe::default()
+            }
         }),
         ("word, by popularity", |rng, of| Probe {
             q: Some(word(rng, of)),
