@@ -13,26 +13,36 @@ use shared::time::UnixMillis;
 
 /// The answer to one scan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Answer {
     /// SHA-256 of the text.
+    #[cfg_attr(test, ts(type = "Hash"))]
     pub code_sha256: Hash32,
     /// The first defect, or ok.
+    #[cfg_attr(test, ts(type = "Outcome"))]
     pub outcome: Outcome,
     /// Remarks.
+    #[cfg_attr(test, ts(type = "Flag[]"))]
     pub flags: Flags,
     /// What was recorded.
+    #[cfg_attr(test, ts(type = "EntryKind"))]
     pub kind: EntryKind,
     /// The ticket, once the code could be read.
+    #[cfg_attr(test, ts(type = "TicketId | null"))]
     pub ticket_id: Option<TicketId>,
     /// Its type, if the manifest knows it.
+    #[cfg_attr(test, ts(type = "TicketTypeId | null"))]
     pub ticket_type: Option<TicketTypeId>,
     /// The list.
+    #[cfg_attr(test, ts(type = "ListId"))]
     pub list: ListId,
     /// Corrected time of the scan, RFC 3339.
+    #[cfg_attr(test, ts(type = "Moment"))]
     pub scanned_at: String,
     /// Where it is recorded; absent if it is not.
     pub log_no: Option<u32>,
     /// See `log_no`.
+    #[cfg_attr(test, ts(type = "number | null"))]
     pub seq: Option<u64>,
     /// The admission that stands first on this list.
     pub first_admission: Option<First>,
@@ -42,12 +52,16 @@ pub struct Answer {
 
 /// An earlier admission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct First {
     /// RFC 3339.
+    #[cfg_attr(test, ts(type = "Moment"))]
     pub at: String,
     /// Where.
+    #[cfg_attr(test, ts(type = "GateId | null"))]
     pub gate: Option<GateId>,
     /// By which device.
+    #[cfg_attr(test, ts(type = "DeviceId"))]
     pub device: DeviceId,
 }
 

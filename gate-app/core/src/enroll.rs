@@ -62,6 +62,19 @@ pub enum EnrollError {
     Declined,
 }
 
+impl EnrollError {
+    /// True if the line or the server is at fault, not the invitation: asking again may help.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Call(
+                CallError::Network(_) | CallError::Refused { status: 408 | 425 | 429 | 500..=599, .. }
+            )
+        )
+    }
+}
+
 /// An invitation with the server that it leads to.
 #[derive(Debug, Clone)]
 pub struct Invited {

@@ -8,7 +8,7 @@ use crate::gate_time::GateTime;
 use crate::heal::{self, HealError, Healed};
 use crate::loaded::LoadError;
 use rand::rngs::StdRng;
-use shared::ids::EventId;
+use shared::ids::{DeviceId, EventId};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,6 +45,9 @@ pub enum OpenError {
     /// None for that event.
     #[error("this folder holds no enrolment for event {0}")]
     NotForEvent(String),
+    /// No such device here.
+    #[error("this folder holds no enrolment of device {0}")]
+    NoDevice(DeviceId),
     /// More than one, and none was named.
     #[error("this folder holds several events, name one with --event: {}", list(.0))]
     Several(Vec<EventId>),
@@ -108,7 +111,25 @@ impl Gate {
     /// # Errors
     /// [`OpenError`].
     pub fn open_healed(dir: &Path, event: Option<&str>, world: World) -> Result<(Self, Healed), OpenError> {
-        let mut gate = Self::open(dir, event, world)?;
+        Self::open(dir, event, world)?.healed()
+    }
+
+    /// Opens one enrolment by its device, without touching its log.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_device(dir: &Path, id: DeviceId, world: World) -> Result<Self, OpenError> {
+        let db = Db::open(dir)?;
+        let found = device::all(db.conn())?.into_iter().find(|d| d.device == id);
+        Ok(Self { device: found.ok_or(OpenError::NoDevice(id))?, db, world })
+    }
+
+    /// Mends the log: for everything that writes or uploads it.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn healed(self) -> Result<(Self, Healed), OpenError> {
+        let mut gate = self;
         let healed = heal::heal(&gate.db, &gate.device, &*gate.world.clock, &mut gate.world.rng)?;
         if healed != Healed::default() {
             tracing::warn!(?healed, "the log was compared with its black box and mended");

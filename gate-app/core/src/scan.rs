@@ -6,6 +6,7 @@ use crate::blackbox::{self, BlackBox};
 use crate::db::Db;
 use crate::db::table::device::{self, State};
 use crate::db::table::{anchor, bucket, log_entry, manifest};
+use crate::fault::Fault;
 use crate::gate::{Gate, OpenError};
 use crate::gate_time::GateTime;
 use crate::heal;
@@ -13,14 +14,15 @@ use crate::loaded::{self, LoadError, Loaded};
 use crate::own_log::{self, Appended, Draft};
 use crate::session::{self, Session};
 use rusqlite::Connection;
+use shared::admission::explain::Explanation;
 use shared::admission::{
     Flag, Knowledge, Learned, ManifestView, Question, Record, TicketHistory, Verdict, decide,
 };
 use shared::bytes::Nonce16;
-use shared::ids::{GateId, StewardId};
+use shared::ids::{GateId, ListId, StewardId};
 use shared::log::entry::{Direction, EntryKind, LogEntry};
 use shared::manifest::buckets;
-use shared::manifest::docs::ListConfig;
+use shared::manifest::docs::{ListConfig, TicketTypeConfig};
 use shared::ticket::foreign;
 use shared::ticket::keys::Presented;
 use std::sync::Arc;
@@ -73,6 +75,17 @@ enum Failure {
     Revoked,
 }
 
+impl Failure {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Sql(sql) => Fault::of_sql(sql),
+            Self::Load(load) => Fault::of_load(load),
+            Self::Open(db) => Fault::of_db(db),
+            Self::Revoked => Fault::Revoked,
+        }
+    }
+}
+
 /// Decides and records scans of one enrolment, one after the other.
 #[derive(Debug)]
 pub struct Scanner {
@@ -99,8 +112,52 @@ pub struct Scanner {
 pub struct Given {
     /// What to show.
     pub answer: Answer,
+    /// The same as data, for windows that word it in their own language.
+    pub detail: Detail,
     row: Option<i64>,
     resumed: bool,
+}
+
+/// What stands beside an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detail {
+    /// Why the answer is as it is.
+    pub why: Why,
+    /// Name of the ticket's type.
+    pub ticket_type_name: Option<String>,
+    /// For the steward, at every scan of this type.
+    pub attention: Option<String>,
+    /// Seconds since the manifest's `as_of`.
+    pub manifest_age_secs: u32,
+    /// Half-width of the clock's error.
+    pub uncertainty_ms: u32,
+    /// What kept it from being recorded.
+    pub fault: Option<Fault>,
+}
+
+/// Why an answer is as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// By the rules.
+    Decided(Explanation),
+    /// The same attempt was answered before, or (resumed) its answer was never shown.
+    Repeated {
+        /// Recorded by a process that ended before it could show the answer.
+        resumed: bool,
+    },
+}
+
+/// Where the scanner stands from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// What is scanned for.
+    pub list: ListId,
+    /// Where.
+    pub gate: Option<GateId>,
+    /// Which way people go.
+    pub direction: Direction,
+    /// Scans for real, never counts.
+    pub rehearsal: bool,
 }
 
 impl Scanner {
@@ -176,12 +233,68 @@ impl Scanner {
                 if !matches!(failure, Failure::Revoked) {
                     self.suspect = true;
                 }
-                let at = GateTime::read(&*self.gate.world.clock, self.anchor.as_ref()).best;
+                let time = GateTime::read(&*self.gate.world.clock, self.anchor.as_ref());
                 let why = failure.to_string();
-                let answer = Answer::cannot_record(presented.text_hash(), self.list.id, at, &why);
-                Given { answer, row: None, resumed: false }
+                let answer = Answer::cannot_record(presented.text_hash(), self.list.id, time.best, &why);
+                let detail = Detail {
+                    fault: Some(failure.fault()),
+                    ..self.detail(Why::Decided(Explanation::CannotRecord), None, &time)
+                };
+                Given { answer, detail, row: None, resumed: false }
             }
         }
+    }
+
+    /// As [`Scanner::scan`]; a supervisor, whose PIN was right, admits for this reason.
+    pub fn override_scan(&mut self, text: &str, nonce: Nonce16, reason: &str, staff: StewardId) -> Given {
+        let before = (self.settings.override_reason.replace(reason.to_owned()), self.settings.staff);
+        self.settings.staff = Some(staff);
+        let given = self.scan(text, Some(nonce));
+        (self.settings.override_reason, self.settings.staff) = before;
+        given
+    }
+
+    /// Who is at the device from now on.
+    pub const fn set_staff(&mut self, staff: Option<StewardId>) {
+        self.settings.staff = staff;
+    }
+
+    /// Another list, gate, direction or kind of scanning, without opening anything anew.
+    ///
+    /// # Errors
+    /// [`OpenError::NoList`] or [`OpenError::NoGate`]; then everything stays as it was.
+    pub fn stand(&mut self, at: Standing) -> Result<(), OpenError> {
+        let header = &self.loaded.header;
+        let list = header.lists.iter().find(|l| l.id == at.list);
+        let list = list.ok_or_else(|| OpenError::NoList(at.list.to_string()))?.clone();
+        if let Some(gate) = at.gate.filter(|id| header.gates.iter().all(|g| g.id != *id)) {
+            return Err(OpenError::NoGate(gate.to_string()));
+        }
+        self.list = list;
+        self.gate_id = at.gate;
+        self.settings.direction = at.direction;
+        self.settings.rehearsal = at.rehearsal;
+        Ok(())
+    }
+
+    /// Looks for a newer manifest or a revocation now, not only at the next scan.
+    ///
+    /// # Errors
+    /// What keeps this device from scanning.
+    pub fn refresh(&mut self) -> Result<(), Fault> {
+        self.catch_up().map(|_| ()).map_err(|failure| failure.fault())
+    }
+
+    /// The newest admission or exit of a process that ended before it said that its answer was shown.
+    #[must_use]
+    pub fn unseen(&self) -> Option<&log_entry::Stored> {
+        self.resumable.iter().map(|u| &u.stored).max_by_key(|s| s.entry.place)
+    }
+
+    /// True if something was shown that no commit has saved yet.
+    #[must_use]
+    pub const fn has_unsaved(&self) -> bool {
+        !self.shown.is_empty()
     }
 
     /// The answer reached the person at the gate. Saved with the next commit, or by [`Scanner::settle`].
@@ -249,12 +362,20 @@ impl Scanner {
         self.shown.clear();
         Ok(match recorded {
             Recorded::New { verdict, appended } => {
+                let verdict = *verdict;
+                let time = GateTime::read(&*self.gate.world.clock, self.anchor.as_ref());
                 self.blackbox.add(appended.frame());
                 let place = appended.entry.place;
                 let at = appended.entry.time.corrected;
                 let answer =
                     Answer::of(&verdict, &self.loaded, &self.list, at, Some((place.log_no, place.seq)));
-                Given { answer, row: Some(appended.id), resumed: false }
+                let detail = Detail {
+                    attention: verdict.attention,
+                    ticket_type_name: verdict.ticket_type_name,
+                    uncertainty_ms: verdict.uncertainty_ms,
+                    ..self.detail(Why::Decided(verdict.explanation), None, &time)
+                };
+                Given { answer, detail, row: Some(appended.id), resumed: false }
             }
             Recorded::Again { stored, history, resumed } => self.again(&stored, &history, resumed),
         })
@@ -422,10 +543,9 @@ impl Scanner {
     fn again(&mut self, stored: &log_entry::Stored, history: &TicketHistory, resumed: bool) -> Given {
         self.resumable.retain(|u| u.stored.id != stored.id);
         let e = &stored.entry;
-        let ticket_type = e
-            .type_no
-            .and_then(|no| self.loaded.header.ticket_types.iter().find(|t| t.number == no))
-            .map(|t| t.id);
+        let config = e.type_no.and_then(|no| self.loaded.header.ticket_types.iter().find(|t| t.number == no));
+        let time = GateTime::read(&*self.gate.world.clock, self.anchor.as_ref());
+        let detail = self.detail(Why::Repeated { resumed }, config, &time);
         let explanation = match (resumed, e.kind) {
             (true, _) => "Recorded just before the device stopped; nobody had seen the answer.",
             (false, EntryKind::Refuse) => "The same attempt again: it was refused.",
@@ -437,7 +557,7 @@ impl Scanner {
             flags: e.flags.with_if(resumed, Flag::Resumed),
             kind: e.kind,
             ticket_id: e.ticket,
-            ticket_type,
+            ticket_type: config.map(|t| t.id),
             list: e.list.unwrap_or(self.list.id),
             scanned_at: rfc3339(e.time.corrected),
             log_no: Some(e.place.log_no),
@@ -448,7 +568,19 @@ impl Scanner {
                 .map(Into::into),
             explanation: explanation.to_owned(),
         };
-        Given { answer, row: Some(stored.id), resumed }
+        Given { answer, detail, row: Some(stored.id), resumed }
+    }
+
+    fn detail(&self, why: Why, config: Option<&TicketTypeConfig>, time: &GateTime) -> Detail {
+        let age_secs = time.best.ms_since(self.loaded.header.version.as_of.millis()).max(0) / 1000;
+        Detail {
+            why,
+            ticket_type_name: config.map(|t| t.name.clone()),
+            attention: config.and_then(|t| t.attention.clone()),
+            manifest_age_secs: u32::try_from(age_secs).unwrap_or(u32::MAX),
+            uncertainty_ms: time.error_ms,
+            fault: None,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::text::is_email;
-use crate::documents::table::unguarded;
+use shared::cells::unguarded;
 
 /// Rows of one file at most.
 pub const MAX_ROWS: usize = 20_000;

@@ -111,6 +111,11 @@ impl CutOffs {
             .collect()
     }
 
+    /// Revoked devices with the last place of theirs that counts, by device.
+    pub fn ends(&self) -> impl Iterator<Item = (DeviceId, LogPlace)> {
+        self.0.iter().map(|(device, end)| (*device, *end))
+    }
+
     /// True if the entry at this place counts; false if it waits in quarantine.
     #[must_use]
     pub fn include(&self, place: EntryPlace) -> bool {

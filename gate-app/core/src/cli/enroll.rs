@@ -5,8 +5,7 @@ use super::sync::runtime;
 use crate::world;
 use anyhow::Result;
 use clap::Args;
-use gate_core::enroll::{EnrollError, Enrolling, Invited, Progress};
-use gate_core::sync::engine::CallError;
+use gate_core::enroll::{Enrolling, Invited, Progress};
 use gate_core::sync::http::{CONNECT_ENV, Http};
 use std::path::Path;
 use std::time::Duration;
@@ -42,7 +41,7 @@ pub fn run(data: &Path, args: &EnrollArgs, json: bool) -> Result<u8> {
                 Ok(Progress::Done(enrolled)) => break enrolled,
                 Ok(Progress::Waiting) => {}
                 // The line may be bad; the key and the invitation are kept.
-                Err(EnrollError::Call(error)) if may_pass(&error) => {
+                Err(error) if error.may_pass() => {
                     tracing::info!(%error, "asking again");
                 }
                 Err(error) => return Err(error.into()),
@@ -61,8 +60,4 @@ pub fn run(data: &Path, args: &EnrollArgs, json: bool) -> Result<u8> {
         }
         Ok(0)
     })
-}
-
-const fn may_pass(error: &CallError) -> bool {
-    matches!(error, CallError::Network(_) | CallError::Refused { status: 408 | 425 | 429 | 500..=599, .. })
 }

@@ -24,19 +24,22 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const AUTOCHECKPOINT_PAGES: i64 = 4000;
 
 /// One entry per form of the tables; an entry is never changed once released.
-const MIGRATIONS: &[&[&str]] = &[&[
-    table::device::V1,
-    table::trust_root::V1,
-    table::manifest::V1,
-    table::bucket::V1,
-    table::cert::V1,
-    table::log_entry::V1,
-    table::run_signature::V1,
-    table::cursor::V1,
-    table::upload::V1,
-    table::anchor::V1,
-    table::steward_attempt::V1,
-]];
+const MIGRATIONS: &[&[&str]] = &[
+    &[
+        table::device::V1,
+        table::trust_root::V1,
+        table::manifest::V1,
+        table::bucket::V1,
+        table::cert::V1,
+        table::log_entry::V1,
+        table::run_signature::V1,
+        table::cursor::V1,
+        table::upload::V1,
+        table::anchor::V1,
+        table::steward_attempt::V1,
+    ],
+    &[table::setting::V2, table::own_note::V2],
+];
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -245,6 +248,20 @@ mod tests {
         let wal = std::fs::metadata(db.dir().join(format!("{FILE}-wal"))).unwrap().permissions().mode();
         assert_eq!(wal & 0o077, 0);
         Db::open(db.dir()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_of_the_first_form_is_brought_to_todays() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = Connection::open(dir.path().join(FILE)).unwrap();
+        for sql in MIGRATIONS[0] {
+            old.execute_batch(sql).unwrap();
+        }
+        old.pragma_update(None, "user_version", 1).unwrap();
+        drop(old);
+        let db = Db::open(dir.path()).unwrap();
+        table::setting::put(db.conn(), "a", "1").unwrap();
+        assert_eq!(table::setting::get(db.conn(), "a").unwrap().as_deref(), Some("1"));
     }
 
     #[test]

@@ -128,19 +128,63 @@ impl Report {
     }
 }
 
+/// What an engine is doing, for people who wait for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing, or waiting for news.
+    Idle,
+    /// Comparing clocks, the first thing in every contact.
+    Connecting,
+    /// Sending entries.
+    Uploading {
+        /// Entries taken so far in this lane.
+        done: u64,
+        /// Of so many.
+        of: u64,
+    },
+    /// Fetching a manifest.
+    Downloading,
+    /// Verifying it.
+    Checking,
+    /// Putting it in the place of the old one.
+    Storing,
+}
+
 /// Synchronises one enrolment.
-#[derive(Debug)]
 pub struct Engine<T> {
     gate: RefCell<Gate>,
     transport: T,
     uploads: RefCell<Uploads>,
+    watcher: Option<Box<dyn Fn(Phase)>>,
+}
+
+impl<T: std::fmt::Debug> std::fmt::Debug for Engine<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("gate", &self.gate)
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<T: Transport> Engine<T> {
     /// `gate` must have been healed.
     #[must_use]
     pub fn new(gate: Gate, transport: T) -> Self {
-        Self { gate: RefCell::new(gate), transport, uploads: RefCell::default() }
+        Self { gate: RefCell::new(gate), transport, uploads: RefCell::default(), watcher: None }
+    }
+
+    /// Tells `watcher` what it is doing. Called between exchanges; it must not take long.
+    #[must_use]
+    pub fn watched(mut self, watcher: impl Fn(Phase) + 'static) -> Self {
+        self.watcher = Some(Box::new(watcher));
+        self
+    }
+
+    fn tell(&self, phase: Phase) {
+        if let Some(watcher) = &self.watcher {
+            watcher(phase);
+        }
     }
 
     /// The enrolment, between rounds.
@@ -180,7 +224,14 @@ impl<T: Transport> Engine<T> {
     /// Sends what is unsent. Upload is allowed, and comes first, even after revocation.
     pub async fn upload_lane(&self) -> Lane {
         let mut lane = Lane::default();
+        let of = {
+            let gate = self.gate.borrow();
+            upload::unsent(gate.db.conn(), &gate.device).unwrap_or(0)
+        };
         for _ in 0..MAX_STEPS {
+            if of > 0 {
+                self.tell(Phase::Uploading { done: lane.entries.min(of), of });
+            }
             match self.upload_step(&mut lane).await {
                 Ok(true) => {}
                 Ok(false) => break,
@@ -191,6 +242,7 @@ impl<T: Transport> Engine<T> {
                 }
             }
         }
+        self.tell(Phase::Idle);
         lane
     }
 
@@ -228,7 +280,9 @@ impl<T: Transport> Engine<T> {
                     break;
                 }
             }
+            self.tell(Phase::Idle);
         }
+        self.tell(Phase::Idle);
         (lane, new_manifest)
     }
 
@@ -237,6 +291,7 @@ impl<T: Transport> Engine<T> {
     /// # Errors
     /// [`CallError`]; then the old comparison stays.
     pub async fn compare_clocks(&self) -> Result<(), CallError> {
+        self.tell(Phase::Connecting);
         let (echo, device) = {
             let mut gate = self.gate.borrow_mut();
             (nonce(&mut gate.world.rng), gate.device.device)
@@ -354,13 +409,16 @@ impl<T: Transport> Engine<T> {
             }
             (echo, trust, held, query)
         };
+        self.tell(Phase::Downloading);
         let body = self.signed("GET", "/gates/manifest", query, Vec::new(), LONG, MAX_MANIFEST_BYTES).await?;
+        self.tell(Phase::Checking);
         let answer = check::parse(&body)?;
         drop(body);
         let gate = self.gate.borrow();
         let now = gate.now()?.best;
         let stored =
             check::check(&trust, &held, &answer, &echo, now).map_err(CallError::from).and_then(|checked| {
+                self.tell(Phase::Storing);
                 apply::store(&gate.db, &gate.device, &held, &checked, &answer, &mut |_| Ok(()))
                     .map_err(CallError::Store)
             });
@@ -395,6 +453,7 @@ impl<T: Transport> Engine<T> {
         downloads: &mut Downloads,
         lane: &mut Lane,
     ) -> Result<(), CallError> {
+        self.tell(Phase::Idle);
         let query = {
             let gate = self.gate.borrow();
             let v = manifest::get(gate.db.conn(), gate.device.no)?.map(|m| m.version).unwrap_or_default();
@@ -582,7 +641,7 @@ fn set_state(gate: &Gate, state: State) -> rusqlite::Result<()> {
 }
 
 /// Forgets everything about guests; the log stays, it is evidence.
-fn wipe(gate: &Gate) -> rusqlite::Result<()> {
+pub(crate) fn wipe(gate: &Gate) -> rusqlite::Result<()> {
     let tx = gate.db.begin()?;
     bucket::delete_all(&tx, gate.device.no)?;
     manifest::delete(&tx, gate.device.no)?;

@@ -11,14 +11,26 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A line that carries nothing for so long is dead. Above the longest time that the server holds an answer back.
 const READ_TIMEOUT: Duration = Duration::from_secs(75);
 
+/// The one answer that is long.
+const MANIFEST_PATH: &str = "/gates/manifest";
+
+/// Told, while an answer arrives, how many bytes of how many are there; 0 of what nobody knows.
+pub type Received = Box<dyn Fn(u64, u64) + Send + Sync>;
+
 /// HTTP to one origin.
-#[derive(Debug)]
 pub struct Http {
     client: reqwest::Client,
     /// What requests go to.
     base: String,
     /// What the server is called, if `base` names another address.
     host: Option<String>,
+    received: Option<Received>,
+}
+
+impl std::fmt::Debug for Http {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Http").field("base", &self.base).field("host", &self.host).finish_non_exhaustive()
+    }
 }
 
 /// Why there is no client.
@@ -53,7 +65,12 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("hvflvspot-gate/", env!("CARGO_PKG_VERSION")));
         let Some(connect) = connect.filter(|c| !c.is_empty()) else {
-            return Ok(Self { client: builder.build()?, base: origin.to_owned(), host: None });
+            return Ok(Self {
+                client: builder.build()?,
+                base: origin.to_owned(),
+                host: None,
+                received: None,
+            });
         };
         let address = resolve(connect).ok_or_else(|| HttpError::Connect(connect.to_owned()))?;
         let authority = origin.split_once("://").map_or(origin, |(_, authority)| authority);
@@ -66,7 +83,14 @@ impl Http {
         } else {
             format!("http://{address}")
         };
-        Ok(Self { client: builder.build()?, base, host: Some(authority.to_owned()) })
+        Ok(Self { client: builder.build()?, base, host: Some(authority.to_owned()), received: None })
+    }
+
+    /// Tells `received` how the answers to long downloads arrive.
+    #[must_use]
+    pub fn watched(mut self, received: Received) -> Self {
+        self.received = Some(received);
+        self
     }
 }
 
@@ -107,6 +131,7 @@ impl Http {
         }
         let mut response = building.send().await.map_err(network)?;
         let status = response.status().as_u16();
+        let of = response.content_length().unwrap_or(0);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(network)? {
             if body.len() + chunk.len() > request.max_answer {
@@ -116,6 +141,9 @@ impl Http {
                 )));
             }
             body.extend_from_slice(&chunk);
+            if let Some(received) = self.received.as_ref().filter(|_| request.path == MANIFEST_PATH) {
+                received(body.len() as u64, of);
+            }
         }
         Ok(Response { status, body })
     }

@@ -7,9 +7,10 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use shared::admission::Flag;
 use shared::admission::history::Record;
 use shared::bytes::{Hash32, Nonce16};
-use shared::ids::{EventId, ListId, TicketId};
+use shared::ids::{DeviceId, EventId, ListId, TicketId};
 use shared::log::entry::{EntryKind, EntryPlace, LogEntry};
 use shared::time::UnixMillis;
+use std::collections::BTreeSet;
 
 /// Its migration. `late` marks scans of codes that the manifest did not know yet: they teach a generation, even
 /// when they were refused. `session` names the process that wrote an own entry (absent on others' entries), `shown` says
@@ -266,6 +267,18 @@ pub fn is_undone(db: &Connection, place: &EntryPlace) -> rusqlite::Result<bool> 
         "select 1 from log_entry where target_device = ?1 and target_log_no = ?2 and target_seq = ?3 limit 1",
     )?
     .exists((place.device.as_bytes(), place.log_no, int(place.seq)))
+}
+
+/// The entries of a device that some stored undo takes back.
+///
+/// # Errors
+/// SQLite's.
+pub fn undone_of(db: &Connection, device: DeviceId) -> rusqlite::Result<BTreeSet<EntryPlace>> {
+    db.prepare_cached("select target_log_no, target_seq from log_entry where target_device = ?1")?
+        .query_map([device.as_bytes()], |r| {
+            Ok(EntryPlace { device, log_no: r.get(0)?, seq: uint(r.get(1)?) })
+        })?
+        .collect()
 }
 
 /// Entries of a log from a place on, at most `limit` of them.

@@ -1,0 +1,219 @@
+//! Opening the database only if it is sound. A damaged one is put aside, never deleted, and everything that can still
+//! be read of it and proves itself goes into a new one: enrolments with their keys, trust, settings, the manifest if
+//! its rows still add up to what was signed, and entries whose bytes have their hash. Own entries that are missing
+//! come from the black box, where [`crate::heal`] looks at each opening; others' are downloaded again.
+
+use super::contract::Trouble;
+use crate::blackbox;
+use crate::db::table::{bucket, device, manifest, setting};
+use crate::db::{Db, FILE};
+use crate::fault::Fault;
+use crate::loaded;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
+use shared::ids::DeviceId;
+use shared::log::entry_hash;
+use shared::manifest::buckets::{bucket_hash, buckets_hash, empty_hashes};
+use std::path::{Path, PathBuf};
+
+/// Written at each opening, so that a disk without room is found before the first guest.
+const PROBE: &str = "probe";
+
+/// A sound database.
+pub(super) struct Opened {
+    pub db: Db,
+    /// The damaged one, if there was one, and how many entries the black boxes hold.
+    kept: Option<(PathBuf, u64)>,
+}
+
+impl Opened {
+    /// Enrolments whose logs may lack entries that the black box has: all, if the database is a new one.
+    pub fn devices_to_heal(&self) -> Vec<DeviceId> {
+        let all = match &self.kept {
+            Some(_) => device::all(self.db.conn()).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        all.iter().map(|d| d.device).collect()
+    }
+
+    /// What people must hear of it.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.kept.as_ref().map(|(path, black_box)| Trouble::DatabaseDamaged {
+            kept_as: path.display().to_string(),
+            black_box: *black_box,
+        })
+    }
+}
+
+/// Opens the folder's database, rebuilt if it is damaged, and writes to it once.
+pub(super) fn open_sound(dir: &Path) -> Result<Opened, Fault> {
+    match open_checked(dir) {
+        Ok(db) => Ok(Opened { db, kept: None }),
+        Err(Fault::Damaged(why)) => {
+            let kept = put_aside(dir).map_err(|e| Fault::of_io(&e))?;
+            tracing::error!(why, kept = %kept.display(), "the damaged database was put aside");
+            let db = Db::open(dir).map_err(|e| Fault::of_db(&e))?;
+            if let Err(error) = salvage(&kept, &db) {
+                tracing::error!(%error, "nothing could be saved of the damaged database");
+            }
+            drop_unsigned(&db).map_err(|e| Fault::of_sql(&e))?;
+            Ok(Opened { db, kept: Some((kept, boxed(dir))) })
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Entries in all black boxes of a folder.
+pub(super) fn boxed(dir: &Path) -> u64 {
+    let mut count = 0;
+    for path in std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()) {
+        if path.extension().is_some_and(|e| e == "hvb") {
+            // What cannot be read is not counted.
+            let _ = blackbox::read(&path, |_, _| count += 1);
+        }
+    }
+    count
+}
+
+fn open_checked(dir: &Path) -> Result<Db, Fault> {
+    let db = Db::open(dir).map_err(|e| Fault::of_db(&e))?;
+    let verdict: String =
+        db.conn().query_row("pragma quick_check(1)", [], |r| r.get(0)).map_err(|e| Fault::of_sql(&e))?;
+    if verdict != "ok" {
+        return Err(Fault::Damaged(verdict));
+    }
+    let written = db.begin().and_then(|tx| {
+        setting::put(&tx, PROBE, "1")?;
+        setting::delete(&tx, PROBE)?;
+        tx.commit()
+    });
+    written.map_err(|e| Fault::of_sql(&e))?;
+    Ok(db)
+}
+
+/// Moves the file and its write-ahead log; the new name.
+fn put_aside(dir: &Path) -> std::io::Result<PathBuf> {
+    let name = |n: u32| dir.join(format!("{FILE}.damaged-{n}"));
+    let free = (1..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0));
+    let beside = |path: &Path, suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
+    let file = dir.join(FILE);
+    std::fs::rename(&file, &free)?;
+    for suffix in ["-wal", "-shm"] {
+        match std::fs::rename(beside(&file, suffix), beside(&free, suffix)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    std::fs::File::open(dir)?.sync_all()?;
+    Ok(free)
+}
+
+/// Parents before children, because the new database checks what refers to what. Cursors are left out: with them other
+/// devices' entries that are lost here would never be asked for again.
+const TABLES: [(&str, &str); 14] = [
+    ("cert", "no, event, device, number, public_key, certificate, label"),
+    (
+        "device",
+        "no, state, origin, invitation, seed, public_key, device_nonce, enrolment, server_nonce, trust_root_hash,
+         organizer, event, device, author, log_no, created_at",
+    ),
+    ("trust_root", "device_no, version, document, succession"),
+    ("setting", "name, value"),
+    ("own_note", "device_no, local_name, left_at"),
+    ("steward_attempt", "device_no, steward, wrong, last_at"),
+    ("anchor", "device_no, boot_id, server_time, monotonic_ns, uncertainty_ms, floor"),
+    ("upload", "device_no, log_no, acknowledged"),
+    (
+        "manifest",
+        "device_no, generation, root_version, epoch, change_seq, as_of, header, key_list, server_time",
+    ),
+    ("bucket", "id, rows"),
+    ("bucket_hash", "device_no, no, hash"),
+    ("run_signature", "author, log_no, last_seq, last_hash, signature"),
+    (ENTRIES, ENTRY_COLUMNS),
+    // The log's rows once more from their other end: damage in the middle hides neither half.
+    (ENTRIES, ENTRY_COLUMNS),
+];
+const ENTRIES: &str = "log_entry";
+const ENTRY_COLUMNS: &str =
+    "hash, bytes, author, log_no, seq, twin, kind, list, ticket, nonce, target_device,
+     target_log_no, target_seq, late, corrected, session, shown";
+
+fn salvage(from: &Path, into: &Db) -> rusqlite::Result<()> {
+    let old = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let tx = into.begin()?;
+    for (i, (table, columns)) in TABLES.iter().enumerate() {
+        let order = if i + 1 == TABLES.len() { " order by id desc" } else { "" };
+        let saved = copy(&old, &tx, table, columns, order)?;
+        tracing::info!(table, saved, "rows saved of the damaged database");
+    }
+    tx.commit()
+}
+
+/// Copies the rows of a table up to the first that cannot be read. Only an error of the new database is one.
+fn copy(
+    old: &Connection,
+    new: &Connection,
+    table: &str,
+    columns: &str,
+    order: &str,
+) -> rusqlite::Result<u64> {
+    let Ok(mut reading) = old.prepare(&format!("select {columns} from {table}{order}")) else { return Ok(0) };
+    let count = reading.column_count();
+    let marks = vec!["?"; count].join(", ");
+    let mut writing = new.prepare(&format!("insert or ignore into {table} ({columns}) values ({marks})"))?;
+    let Ok(mut rows) = reading.query([]) else { return Ok(0) };
+    let mut saved = 0;
+    while let Ok(Some(row)) = rows.next() {
+        if table == ENTRIES && !proves_itself(row) {
+            continue;
+        }
+        let Ok(values) = (0..count).map(|i| row.get::<_, Value>(i)).collect::<rusqlite::Result<Vec<_>>>()
+        else {
+            continue;
+        };
+        match writing.execute(params_from_iter(values)) {
+            Ok(n) => saved += n as u64,
+            // A rotten value: the tables' own checks keep it out.
+            Err(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(saved)
+}
+
+fn proves_itself(row: &Row<'_>) -> bool {
+    let hash = row.get::<_, [u8; 32]>(0);
+    let bytes = row.get_ref(1).map(|b| b.as_blob().map(entry_hash));
+    matches!((hash, bytes), (Ok(hash), Ok(Ok(of_bytes))) if of_bytes.0 == hash)
+}
+
+/// Forgets manifests whose header does not verify or whose rows do not add up to it: they are fetched again.
+fn drop_unsigned(db: &Db) -> rusqlite::Result<()> {
+    for me in device::all(db.conn())? {
+        let Some(loaded) = loaded::load(db.conn(), &me).ok().flatten() else {
+            forget_manifest(db, me.no)?;
+            continue;
+        };
+        let mut hashes = empty_hashes();
+        for no in 0..4096u16 {
+            let hash = bucket::with_rows(db.conn(), me.no, no, |rows| bucket_hash(no, rows))?;
+            if let Some(slot) = hashes.get_mut(usize::from(no)) {
+                *slot = hash;
+            }
+        }
+        let mut stored = empty_hashes();
+        bucket::read_hashes(db.conn(), me.no, &mut stored[..])?;
+        if buckets_hash(&hashes) != loaded.header.buckets_hash || stored != hashes {
+            forget_manifest(db, me.no)?;
+        }
+    }
+    Ok(())
+}
+
+fn forget_manifest(db: &Db, no: device::DeviceNo) -> rusqlite::Result<()> {
+    let tx = db.begin()?;
+    bucket::delete_all(&tx, no)?;
+    manifest::delete(&tx, no)?;
+    tx.commit()
+}

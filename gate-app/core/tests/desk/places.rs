@@ -1,0 +1,120 @@
+//! Several events on one machine, and what survives a restart.
+
+use crate::common::{NOW, Venue};
+use crate::stage::{Stage, nonce, stewards};
+use gate_core::bench::synthetic::{Organizer, Rows};
+use gate_core::db::Db;
+use gate_core::db::table::device::Device;
+use gate_core::desk::contract::{ErrorCode, Language, Post, Reason, ScanSource, Settings};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use shared::bytes::Nonce16;
+use shared::log::entry::Direction;
+use shared::manifest::docs::{ManifestVersion, Steward};
+use shared::manifest::rows::TicketRow;
+
+/// Another organizer's event in the same data folder.
+struct Second {
+    organizer: Organizer,
+    device: Device,
+    row: TicketRow,
+}
+
+fn add_second(venue: &Venue, stewards: Vec<Steward>) -> Second {
+    let mut rng = StdRng::seed_from_u64(99);
+    let mut organizer = Organizer::new(NOW, &mut rng);
+    organizer.header.info.title = "The other show".to_owned();
+    organizer.header.stewards = stewards;
+    let db = Db::open(venue.path()).unwrap();
+    let device = organizer.enroll(&db, 2, &mut rng).unwrap();
+    let row = organizer.row(&mut rng);
+    let version = ManifestVersion { epoch: 1, change_seq: 1, as_of: NOW.secs() };
+    let echo = Nonce16([3; 16]);
+    let answer = organizer.answer(version, &[row], Rows::Full, echo, NOW);
+    organizer.install(&db, &device, &answer, echo, &mut |_| Ok(())).unwrap();
+    Second { organizer, device, row }
+}
+
+impl Second {
+    fn post(&self) -> Post {
+        Post {
+            device_id: self.device.device,
+            list: self.organizer.list(),
+            gate: None,
+            direction: Direction::In,
+            rehearsal: false,
+        }
+    }
+
+    fn code(&self) -> String {
+        self.organizer.code(&self.row, NOW.secs().minus_secs(60))
+    }
+}
+
+#[test]
+fn several_events_stand_side_by_side_each_with_its_own_tickets_and_staff() {
+    let stage = Stage::new();
+    let second = add_second(&stage.venue, stewards());
+    let titles: Vec<_> = stage.desk.app_state().enrolments.into_iter().map(|e| e.title.unwrap()).collect();
+    assert_eq!(titles, ["Measured", "The other show"]);
+    assert_eq!(stage.scan(&second.code()).reason, Reason::UnknownKey);
+
+    stage.unlock();
+    let state = stage.desk.set_post(second.post()).unwrap();
+    assert_eq!(state.supervision, None, "a supervisor of one event is none at another");
+    assert_eq!(stage.scan(&second.code()).reason, Reason::Admitted);
+    assert_eq!(stage.desk.status().unwrap().counts.admitted, 1);
+    stage.desk.set_post(stage.post()).unwrap();
+    assert!(stage.scan(&stage.venue.code(0)).answer.is_ok());
+    assert_eq!(stage.venue.log().len(), 2, "each device has its own log");
+}
+
+#[test]
+fn names_settings_and_the_post_survive_a_restart() {
+    let stage = Stage::new();
+    let device = stage.venue.device.device;
+    stage.desk.name_device(device, "  Tablet by the fountain ").unwrap();
+    let named = stage.desk.app_state();
+    assert_eq!(named.enrolments[0].local_name.as_deref(), Some("Tablet by the fountain"));
+    assert_eq!(named.enrolments[0].label, "Gate 1");
+    let wanted = Settings {
+        language: Language::Fr,
+        volume: 0.3,
+        camera: Some("usb".to_owned()),
+        ..Settings::default()
+    };
+    stage.desk.set_settings(wanted.clone()).unwrap();
+    let post = Post { direction: Direction::Out, ..stage.post() };
+    stage.desk.set_post(post).unwrap();
+
+    let stage = stage.restart();
+    let state = stage.desk.app_state();
+    assert_eq!((&state.settings, state.post), (&wanted, Some(post)));
+    assert_eq!(state.enrolments[0].local_name.as_deref(), Some("Tablet by the fountain"));
+    assert_eq!(state.trouble, None);
+    let out = stage.desk.scan_text(&stage.venue.code(0), nonce(), ScanSource::Reader).unwrap();
+    assert!(out.answer.is_ok(), "it stands where it stood: {out:?}");
+    stage.desk.name_device(device, " ").unwrap();
+    assert_eq!(stage.desk.app_state().enrolments[0].local_name, None);
+}
+
+#[test]
+fn leaving_waits_for_what_is_unsent_and_needs_a_supervisor_of_that_event() {
+    let stage = Stage::new();
+    let second = add_second(&stage.venue, stewards());
+    stage.scan(&stage.venue.code(0));
+    let (mine, other) = (stage.venue.device.device, second.device.device);
+    assert_eq!(stage.desk.leave(mine).unwrap_err().code, ErrorCode::Locked);
+    stage.unlock();
+    assert_eq!(stage.desk.leave(other).unwrap_err().code, ErrorCode::Locked);
+    let refused = stage.desk.leave(mine).unwrap_err();
+    assert_eq!((refused.code, refused.count), (ErrorCode::UnsentEntries, Some(1)));
+    assert!(stage.scan(&stage.venue.code(1)).answer.is_ok(), "it goes on scanning");
+
+    stage.desk.set_post(second.post()).unwrap();
+    stage.unlock();
+    let state = stage.desk.leave(other).unwrap();
+    assert_eq!((state.enrolments.len(), state.post, state.supervision), (1, None, None));
+    let state = stage.restart().desk.app_state();
+    assert_eq!((state.enrolments.len(), state.post), (1, None));
+}

@@ -1,0 +1,195 @@
+//! Hard days: each has its word, none shows green without a record, and each can be tried again.
+
+use crate::common::assert_chained;
+use crate::stage::{Stage, Wire, nonce, open};
+use gate_core::db::table::device::{self, State};
+use gate_core::db::table::log_entry::Stored;
+use gate_core::db::table::{anchor, upload};
+use gate_core::db::{Db, FILE};
+use gate_core::desk::Event;
+use gate_core::desk::contract::{ErrorCode, ScanSource, Trouble};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use shared::admission::Outcome;
+use shared::log::entry::Anchor;
+use std::os::unix::fs::FileExt as _;
+
+/// A disk that takes no byte more, for this process: every test has one of its own.
+fn limit_files(to: Option<u64>) {
+    let now = getrlimit(Resource::Fsize);
+    setrlimit(Resource::Fsize, Rlimit { current: to, maximum: now.maximum }).unwrap();
+}
+
+/// Beyond the limit the system sends a signal that would end the process.
+fn survive_the_limit() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let _entered = runtime.enter();
+    drop(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(25)).unwrap());
+}
+
+#[test]
+fn a_disk_that_takes_nothing_more_is_red_and_well_again_after_the_next_record() {
+    survive_the_limit();
+    let stage = Stage::new();
+    let code = stage.venue.code(0);
+    stage.events();
+    limit_files(Some(64));
+    let red = stage.desk.scan_text(&code, nonce(), ScanSource::Reader).unwrap();
+    assert_eq!((red.answer.outcome, red.answer.log_no), (Outcome::CannotRecord, None));
+    let of_disk =
+        |t: &Option<Trouble>| matches!(t, Some(Trouble::DiskFull { .. } | Trouble::DiskError { .. }));
+    let trouble = stage.desk.app_state().trouble;
+    assert!(of_disk(&trouble), "{trouble:?}");
+    assert!(stage.events().iter().any(|e| matches!(e, Event::Trouble(t) if of_disk(t))));
+    assert!(of_disk(&stage.desk.trouble_retry()), "it is as full as before");
+    limit_files(None);
+    assert!(stage.scan(&code).answer.is_ok(), "nobody was let in before");
+    assert_eq!(stage.desk.app_state().trouble, None);
+    assert_eq!(stage.venue.log().len(), 1);
+}
+
+/// Overwrites a part of a file from a place on.
+fn spoil(path: &std::path::Path, from: u64, bytes: usize) {
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(&vec![0xa5; bytes], from).unwrap();
+}
+
+#[test]
+fn a_damaged_database_is_kept_and_rebuilt_with_every_entry() {
+    let stage = Stage::new();
+    for i in 0..10 {
+        assert!(stage.scan(&stage.venue.code(i)).answer.is_ok());
+    }
+    let Stage { mut venue, desk, heard } = stage;
+    drop((desk, heard));
+    let before = venue.log();
+    let file = venue.path().join(FILE);
+    // Everything into the file itself, then one page of the log gone.
+    let db = Db::open(venue.path()).unwrap();
+    db.conn().query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())).unwrap();
+    drop(db);
+    let bytes = std::fs::read(&file).unwrap();
+    let entry = &before[5].bytes;
+    let at = bytes.windows(entry.len()).position(|w| w == &entry[..]).unwrap();
+    spoil(&file, (at / 4096 * 4096) as u64, 4096);
+
+    let dir = venue.path().to_owned();
+    let (desk, heard) = open(&mut venue, &dir, Wire::default());
+    let stage = Stage { venue, desk, heard };
+    let Some(Trouble::DatabaseDamaged { kept_as, black_box }) = stage.desk.app_state().trouble else {
+        panic!("{:?}", stage.desk.app_state().trouble)
+    };
+    assert_eq!((std::fs::metadata(kept_as).unwrap().len(), black_box), (bytes.len() as u64, 10));
+    let same = |log: &[Stored]| log.iter().map(|s| (s.hash, s.bytes.clone())).collect::<Vec<_>>();
+    assert!(same(&stage.venue.log()) == same(&before), "every entry is there again");
+    assert_chained(&stage.venue.log());
+    assert_eq!(stage.desk.trouble_retry(), None, "somebody has read it");
+    let state = stage.desk.app_state();
+    assert_eq!((state.trouble, state.post), (None, Some(stage.post())));
+    assert_eq!(state.enrolments[0].lists.len(), 1, "the manifest was whole");
+    assert_eq!(stage.scan(&stage.venue.code(5)).answer.outcome, Outcome::AlreadyAdmitted);
+}
+
+#[test]
+fn a_file_that_is_no_database_any_more_loses_the_key_and_nothing_that_was_written() {
+    let stage = Stage::new();
+    stage.scan(&stage.venue.code(0));
+    let Stage { mut venue, desk, heard } = stage;
+    drop((desk, heard));
+    let file = venue.path().join(FILE);
+    let len = usize::try_from(std::fs::metadata(&file).unwrap().len()).unwrap();
+    spoil(&file, 0, len);
+    let _ = std::fs::remove_file(venue.path().join(format!("{FILE}-wal")));
+    let dir = venue.path().to_owned();
+    let (desk, _heard) = open(&mut venue, &dir, Wire::default());
+    let state = desk.app_state();
+    assert!(
+        matches!(&state.trouble, Some(Trouble::DatabaseDamaged { black_box: 1, .. })),
+        "{:?}",
+        state.trouble
+    );
+    assert_eq!((state.enrolments.len(), state.post), (0, None));
+    let unposted = desk.scan_text(&venue.code(0), nonce(), ScanSource::Reader).unwrap_err();
+    assert_eq!(unposted.code, ErrorCode::Internal);
+}
+
+#[test]
+fn a_database_of_a_later_version_is_left_alone_until_the_app_is_new_enough() {
+    let stage = Stage::new();
+    let form = |to: i64| {
+        let db = rusqlite::Connection::open(stage.venue.path().join(FILE)).unwrap();
+        let was: i64 = db.query_row("pragma user_version", [], |r| r.get(0)).unwrap();
+        db.pragma_update(None, "user_version", to).unwrap();
+        was
+    };
+    let was = form(99);
+    let stage = stage.restart();
+    let trouble = stage.desk.app_state().trouble;
+    assert_eq!(trouble, Some(Trouble::DatabaseNewer { found: 99, known: was }));
+    assert_eq!(stage.desk.trouble_retry(), trouble);
+    let db = rusqlite::Connection::open(stage.venue.path().join(FILE)).unwrap();
+    db.pragma_update(None, "user_version", was).unwrap();
+    drop(db);
+    assert_eq!(stage.desk.trouble_retry(), None);
+    assert!(stage.scan(&stage.venue.code(0)).answer.is_ok(), "it stands where it stood");
+}
+
+#[test]
+fn a_manifest_past_its_limit_is_said_and_refuses() {
+    let stage = Stage::new();
+    stage.venue.clock.advance_ms(73 * 3_600_000);
+    stage.desk.tick();
+    let since = "2027-01-18T08:00:00Z".to_owned();
+    assert_eq!(stage.desk.app_state().trouble, Some(Trouble::ManifestExpired { since }));
+    assert_eq!(stage.scan(&stage.venue.code(0)).answer.outcome, Outcome::Expired);
+}
+
+#[test]
+fn a_clock_that_is_off_is_said_with_how_much() {
+    let stage = Stage::new();
+    let db = Db::open(stage.venue.path()).unwrap();
+    let now = stage.venue.now;
+    use gate_core::clock::Clock as _;
+    let compared = anchor::Stored {
+        boot_id: stage.venue.clock.boot_id(),
+        anchor: Anchor { server_time: now, monotonic_ns: stage.venue.clock.boottime_ns(), uncertainty_ms: 5 },
+        floor: now,
+    };
+    anchor::put(db.conn(), stage.venue.device.no, &compared).unwrap();
+    stage.venue.clock.set_wall(now.plus_ms(-125_000));
+    stage.venue.clock.advance_ms(1_000);
+    stage.desk.tick();
+    assert_eq!(stage.desk.app_state().trouble, Some(Trouble::ClockWrong { offset_ms: -125_000 }));
+    stage.venue.clock.set_wall(now.plus_ms(11_000));
+    stage.venue.clock.advance_ms(10_000);
+    stage.desk.tick();
+    assert_eq!(stage.desk.app_state().trouble, None);
+}
+
+#[test]
+fn a_revoked_device_admits_nobody_and_says_what_is_unsent() {
+    let stage = Stage::new();
+    stage.scan(&stage.venue.code(0));
+    let db = Db::open(stage.venue.path()).unwrap();
+    device::set_state(db.conn(), stage.venue.device.no, State::Leaving).unwrap();
+    let refused = stage.desk.scan_text(&stage.venue.code(1), nonce(), ScanSource::Reader).unwrap_err();
+    assert_eq!(refused.code, ErrorCode::Revoked);
+    stage.venue.clock.advance_ms(1_000);
+    stage.desk.tick();
+    let state = stage.desk.app_state();
+    assert_eq!(state.trouble, Some(Trouble::Revoked { unsent: 1, wiped: false }));
+    assert_eq!(state.enrolments[0].state, "leaving");
+
+    upload::acknowledge(db.conn(), stage.venue.device.no, 1, 1).unwrap();
+    device::set_state(db.conn(), stage.venue.device.no, State::Revoked).unwrap();
+    stage.venue.clock.advance_ms(1_000);
+    stage.desk.tick();
+    assert_eq!(stage.desk.app_state().trouble, Some(Trouble::Revoked { unsent: 0, wiped: true }));
+    let stage = stage.restart();
+    let again = stage.desk.scan_text(&stage.venue.code(1), nonce(), ScanSource::Reader).unwrap_err();
+    assert_eq!(again.code, ErrorCode::Revoked);
+    stage.desk.leave(stage.venue.device.device).unwrap();
+    stage.venue.clock.advance_ms(1_000);
+    stage.desk.tick();
+    let state = stage.desk.app_state();
+    assert_eq!((state.enrolments.len(), state.trouble), (0, None));
+}
