@@ -3,6 +3,7 @@
 mod backup;
 mod crash;
 mod curl;
+mod desk;
 mod durable;
 mod faults;
 mod handed_on;
