@@ -20,7 +20,7 @@ const option = (name) => args.find((a) => a.startsWith(`--${name}=`))?.split('='
 const lang = option('lang') ?? 'en';
 const sizes = Object.entries(SIZES).filter(([name]) => !option('size') || name === option('size'));
 const source = readFileSync(`${root}src/demo/scenarios.ts`, 'utf8');
-const outcomes = [...readFileSync(`${root}src/lib/contract.ts`, 'utf8').split('OUTCOMES = [')[1].split(']')[0].matchAll(/'(\w+)'/g)].map((m) => `verdict-${m[1]}`);
+const outcomes = [...readFileSync(`${root}src/lib/core.ts`, 'utf8').split('OUTCOMES = [')[1].split(']')[0].matchAll(/'(\w+)'/g)].map((m) => `verdict-${m[1]}`);
 const written = [...source.split('SCENARIOS:')[1].matchAll(/^ {2}'?([\w-]+)'?: /gm)].map((m) => m[1]);
 const wanted = args.filter((a) => !a.startsWith('--'));
 const names = wanted.length > 0 ? wanted : [...new Set([...written, ...outcomes])];

@@ -1,4 +1,4 @@
-//! Every shape that crosses between the window and the app, as JSON. `gate-app/core/contract.ts` is made from these
+//! Every shape that crosses between the window and the app, as JSON. `gate-app/ui/src/lib/core.ts` is made from these
 //! types; a test fails when the two differ.
 //!
 //! Conventions: snake_case; moments are RFC 3339 in UTC; durations carry their unit in the name; an absent value is

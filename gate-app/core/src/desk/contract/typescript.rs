@@ -1,4 +1,4 @@
-//! The contract as TypeScript, made from the types, beside the one in the tree.
+//! The contract as TypeScript, made from the types, compared with the file that the window is built with.
 
 use super::*;
 use crate::answer::{Answer, First};
@@ -7,7 +7,7 @@ use shared::admission::{Flag, Outcome};
 use std::fmt::Write as _;
 use ts_rs::{Config, TS};
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/contract.ts");
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ui/src/lib/core.ts");
 
 const HEAD: &str = "\
 // Made from the types of gate-core (gate-app/core/src/desk/contract); do not edit. `CONTRACT=write` before the test
@@ -30,7 +30,8 @@ export type TicketTypeId = string;
 
 /// Unions of words whose types live in `shared`, which knows nothing of TypeScript. Each word is asserted below.
 const WORDS: &str = "\
-export type EntryKind = 'entry' | 'exit' | 'refuse' | 'override' | 'undo' | 'fork';
+export const ENTRY_KINDS = ['entry', 'exit', 'refuse', 'override', 'undo', 'fork'] as const;
+export type EntryKind = (typeof ENTRY_KINDS)[number];
 export type Direction = 'in' | 'out';
 export type Capability = 'scan' | 'box_office';
 export type DeviceState = 'pending' | 'active' | 'leaving' | 'revoked';
@@ -38,17 +39,21 @@ export type Operator = '<' | '<=' | '==' | '!=' | '>=' | '>';
 export type Weekday = 'monday' | 'tuesday' | 'wednesday' | 'thursday' | 'friday' | 'saturday' | 'sunday';
 ";
 
-fn union<'w>(name: &str, words: impl Iterator<Item = &'w str>) -> String {
+/// The words in their order, and the type of any of them.
+fn words<'w>(list: &str, name: &str, words: impl Iterator<Item = &'w str>) -> String {
     let words: Vec<String> = words.map(|w| format!("'{w}'")).collect();
-    format!("export type {name} = {};\n", words.join(" | "))
+    format!(
+        "export const {list} = [{}] as const;\nexport type {name} = (typeof {list})[number];\n",
+        words.join(", ")
+    )
 }
 
 fn made() -> String {
     let config = Config::new().with_large_int("number");
     let mut out = String::from(HEAD);
     out.push('\n');
-    out.push_str(&union("Outcome", Outcome::ALL.iter().map(|o| o.as_str())));
-    out.push_str(&union("Flag", Flag::ALL.iter().map(|f| f.as_str())));
+    out.push_str(&words("OUTCOMES", "Outcome", Outcome::ALL.iter().map(|o| o.as_str())));
+    out.push_str(&words("FLAGS", "Flag", Flag::ALL.iter().map(|f| f.as_str())));
     out.push_str(WORDS);
     macro_rules! types {
         ($($t:ty),* $(,)?) => { $( writeln!(out, "\nexport {}", <$t>::decl(&config)).unwrap(); )* };
@@ -113,7 +118,7 @@ fn the_contract_in_the_tree_is_that_of_the_types() {
         std::fs::write(FILE, &made).unwrap();
     }
     let kept = std::fs::read_to_string(FILE).unwrap_or_default();
-    assert!(kept == made, "contract.ts is not that of the types: run this test with CONTRACT=write");
+    assert!(kept == made, "core.ts is not that of the types: run this test with CONTRACT=write");
 }
 
 #[test]

@@ -15,9 +15,12 @@ export type StewardId = string;
 export type TicketId = string;
 export type TicketTypeId = string;
 
-export type Outcome = 'ok' | 'malformed' | 'unknown_key' | 'bad_signature' | 'wrong_event' | 'unknown_ticket' | 'revoked' | 'superseded' | 'blocked' | 'not_yet_valid' | 'expired' | 'product' | 'rules' | 'already_admitted' | 'stale_manifest' | 'cannot_record';
-export type Flag = 'late_sale' | 'late_reissue' | 'stale_warning' | 'resumed' | 'clock_doubt' | 'overridden' | 'quarantined_repeat' | 'rehearsal' | 'unknown_ticket' | 'revoked' | 'superseded' | 'blocked' | 'not_yet_valid' | 'expired' | 'product' | 'rules' | 'already_admitted' | 'stale_manifest';
-export type EntryKind = 'entry' | 'exit' | 'refuse' | 'override' | 'undo' | 'fork';
+export const OUTCOMES = ['ok', 'malformed', 'unknown_key', 'bad_signature', 'wrong_event', 'unknown_ticket', 'revoked', 'superseded', 'blocked', 'not_yet_valid', 'expired', 'product', 'rules', 'already_admitted', 'stale_manifest', 'cannot_record'] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+export const FLAGS = ['late_sale', 'late_reissue', 'stale_warning', 'resumed', 'clock_doubt', 'overridden', 'quarantined_repeat', 'rehearsal', 'unknown_ticket', 'revoked', 'superseded', 'blocked', 'not_yet_valid', 'expired', 'product', 'rules', 'already_admitted', 'stale_manifest'] as const;
+export type Flag = (typeof FLAGS)[number];
+export const ENTRY_KINDS = ['entry', 'exit', 'refuse', 'override', 'undo', 'fork'] as const;
+export type EntryKind = (typeof ENTRY_KINDS)[number];
 export type Direction = 'in' | 'out';
 export type Capability = 'scan' | 'box_office';
 export type DeviceState = 'pending' | 'active' | 'leaving' | 'revoked';
