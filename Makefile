@@ -37,7 +37,7 @@ test: ## everything a change needs: lints and all tests, on a real PostgreSQL th
 	cargo nextest run --workspace
 	@scripts/gate-ui
 
-test-all: test ## adds the tour, performed against a server of its own on a fresh data folder, third parties, and the pages in a browser
+test-all: test ## adds the tour, performed against a server of its own on a fresh data folder, third parties, the pages in a browser, and the gate in its window
 	@scripts/setup third
 	HISTORIES=1000 cargo nextest run --workspace -E 'binary(selling) & test(/^histories::/)'
 	@scripts/third/openapi
@@ -47,6 +47,7 @@ test-all: test ## adds the tour, performed against a server of its own on a fres
 	@scripts/third/web-push
 	@scripts/third/webhooks
 	@scripts/third/browser
+	@scripts/third/window
 	@scripts/run --once
 	@scripts/third/supabase-js
 
