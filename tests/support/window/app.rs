@@ -180,6 +180,14 @@ impl Window {
         Ok(id.map(|id| Element::from_element_id(self.client.clone(), ElementRef::from(id.to_owned()))))
     }
 
+    /// True if the page heard it. An element may move or go in this moment, before the click or by it: the driver calls
+    /// both a failure.
+    async fn click(&self, element: &Element) -> Result<bool> {
+        let clicks = "return window.__clicks";
+        let before = self.execute(clicks, vec![]).await?;
+        Ok(element.click().await.is_ok() || self.execute(clicks, vec![]).await? != before)
+    }
+
     /// Clicks what people would call so, once it can be reached.
     ///
     /// # Errors
@@ -187,8 +195,7 @@ impl Window {
     pub async fn press(&self, name: &str) -> Result<()> {
         until(&format!("“{name}” can be pressed"), async || {
             let Some(button) = self.find(name, BUTTONS).await? else { return Ok(false) };
-            // It may move or go in this moment: then it is looked for again.
-            Ok(button.click().await.is_ok())
+            self.click(&button).await
         })
         .await
     }
@@ -200,7 +207,7 @@ impl Window {
     pub async fn press_element(&self, css: &str) -> Result<()> {
         until(&format!("{css} can be pressed"), async || {
             let Ok(element) = self.client.find(Locator::Css(css)).await else { return Ok(false) };
-            Ok(element.click().await.is_ok())
+            self.click(&element).await
         })
         .await
     }

@@ -2,6 +2,8 @@
 if (!window.__seen) {
   window.__seen = [];
   window.__readAt = -Infinity;
+  window.__clicks = 0;
+  window.addEventListener('click', () => { window.__clicks += 1; }, true);
   let enterAt = null;
   // The time of the event itself: its way to the page counts.
   window.addEventListener('keydown', (event) => { if (event.code === 'Enter') enterAt = window.__readAt = event.timeStamp; }, true);
