@@ -44,9 +44,9 @@ impl Setup {
     }
 }
 
-/// `HVFLVSPOT_WINDOW`, else the app beside this program (or beside the folder of tests that it stands in).
+/// `GATE_APP`, else the app beside this program (or beside the folder of tests that it stands in).
 fn program() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("HVFLVSPOT_WINDOW") {
+    if let Some(path) = std::env::var_os("GATE_APP") {
         return Ok(path.into());
     }
     let exe = std::env::current_exe()?;
