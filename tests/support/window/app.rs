@@ -22,6 +22,9 @@ const KEY_GAP: Duration = Duration::from_millis(2);
 /// How long the app may take from its start to its page.
 const START: Duration = Duration::from_secs(60);
 
+/// A click that takes longer was made, but its element is gone.
+const CLICK: Duration = Duration::from_secs(5);
+
 const BUTTONS: &str = "button, summary, [role=tab], label.choice";
 const FIELDS: &str = "input, textarea, select";
 
@@ -181,11 +184,12 @@ impl Window {
     }
 
     /// True if the page heard it. An element may move or go in this moment, before the click or by it: the driver calls
-    /// both a failure.
+    /// both a failure, or never answers.
     async fn click(&self, element: &Element) -> Result<bool> {
         let clicks = "return window.__clicks";
         let before = self.execute(clicks, vec![]).await?;
-        Ok(element.click().await.is_ok() || self.execute(clicks, vec![]).await? != before)
+        let clicked = tokio::time::timeout(CLICK, element.click()).await;
+        Ok(matches!(clicked, Ok(Ok(()))) || self.execute(clicks, vec![]).await? != before)
     }
 
     /// Clicks what people would call so, once it can be reached.
@@ -232,8 +236,9 @@ impl Window {
     /// If it cannot.
     pub async fn type_into(&self, name: &str, text: &str) -> Result<()> {
         let field = self.field(name).await?;
-        field.click().await?;
+        // Clearing takes the keyboard away.
         field.clear().await?;
+        field.click().await?;
         for character in text.chars() {
             field.send_keys(&character.to_string()).await?;
         }
@@ -246,8 +251,9 @@ impl Window {
     /// If it cannot.
     pub async fn paste_into(&self, name: &str, text: &str) -> Result<()> {
         let field = self.field(name).await?;
-        field.click().await?;
+        // Clearing takes the keyboard away.
         field.clear().await?;
+        field.click().await?;
         self.paste(text).await?;
         until(&format!("it is pasted into “{name}”"), async || {
             Ok(field.prop("value").await?.is_some_and(|value| value == text.trim()))
