@@ -81,9 +81,30 @@ fn plugins(builder: Builder<Wry>) -> Builder<Wry> {
     let remembered = StateFlags::SIZE | StateFlags::POSITION | StateFlags::MAXIMIZED;
     builder
         // First, so that a second process ends before it touches anything.
-        .plugin(tauri_plugin_single_instance::init(|app, _, _| window::show(app)))
+        .plugin(single_instance())
         .plugin(tauri_plugin_dialog::init())
         .plugin(tauri_plugin_window_state::Builder::new().with_state_flags(remembered).build())
+}
+
+/// One window for one data folder: another folder is another device.
+#[cfg(desktop)]
+fn single_instance() -> tauri::plugin::TauriPlugin<Wry> {
+    let builder = tauri_plugin_single_instance::Builder::new().callback(|app, _, _| window::show(app));
+    #[cfg(target_os = "linux")]
+    let builder = match data_from_environment() {
+        Some(dir) => builder.dbus_id(bus_name(&dir)),
+        None => builder,
+    };
+    builder.build()
+}
+
+/// The name on the session's bus of a window for a folder.
+#[cfg(target_os = "linux")]
+fn bus_name(dir: &std::path::Path) -> String {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()).hash(&mut hasher);
+    format!("app.hvflvspot.gate.folder{:016x}", hasher.finish())
 }
 
 #[cfg(mobile)]
@@ -120,10 +141,11 @@ fn begin(app: &App) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn data_folder(app: &App) -> tauri::Result<PathBuf> {
-    match std::env::var_os(DATA_ENV).filter(|dir| !dir.is_empty()) {
-        Some(dir) => Ok(dir.into()),
-        None => app.path().app_data_dir(),
-    }
+    data_from_environment().map_or_else(|| app.path().app_data_dir(), Ok)
+}
+
+fn data_from_environment() -> Option<PathBuf> {
+    std::env::var_os(DATA_ENV).filter(|dir| !dir.is_empty()).map(PathBuf::from)
 }
 
 /// Tells the window what the desk tells, until the desk is gone.
@@ -144,4 +166,18 @@ fn pass_on(app: &AppHandle, cell: &DeskCell, heard: &Receiver<Event>) {
 fn failed(why: &str) -> ExitCode {
     eprintln!("hvflvspot-gate: {why}");
     ExitCode::FAILURE
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::bus_name;
+
+    #[test]
+    fn a_folder_has_one_window_and_another_folder_another() {
+        let (here, name) = (std::env::current_dir().unwrap(), bus_name("door".as_ref()));
+        assert_eq!(name, bus_name(&here.join("door")));
+        assert_ne!(name, bus_name("other".as_ref()));
+        let mut parts = name.split('.');
+        assert!(parts.all(|part| part.starts_with(|c: char| c.is_ascii_alphabetic())), "{name}");
+    }
 }
