@@ -76,6 +76,7 @@ async fn uploading<T: Transport>(engine: &Engine<T>, works: &Works) -> Result<()
 async fn downloading<T: Transport>(engine: &Engine<T>, works: &Works) -> Result<(), CallError> {
     let mut pause = FIRST_PAUSE;
     let mut compared_ns = None;
+    let mut in_touch = false;
     loop {
         let now_ns = engine.gate().world.clock.boottime_ns();
         let due = |at: u64| Duration::from_nanos(now_ns.saturating_sub(at)) >= COMPARISON;
@@ -85,7 +86,10 @@ async fn downloading<T: Transport>(engine: &Engine<T>, works: &Works) -> Result<
                 Err(error) => tracing::debug!(%error, "the clocks were not compared"),
             }
         }
-        let (lane, newer) = engine.download_lane(PATIENCE_SECS).await;
+        // The first answer after a break is wanted at once: people look at whether there is a connection.
+        let patience_secs = if in_touch { PATIENCE_SECS } else { 0 };
+        let (lane, newer) = engine.download_lane(patience_secs).await;
+        in_touch = lane.error.is_none();
         settle(engine, &works.down, &lane, works)?;
         let state = engine.gate().device.state;
         if lane.error.is_some() || state != State::Active {
