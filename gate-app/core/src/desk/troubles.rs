@@ -79,6 +79,8 @@ impl<N: Network> Desk<N> {
         Some(match fault {
             Fault::DiskFull => Trouble::DiskFull { free_bytes: self.free_bytes(), path },
             Fault::ReadOnly => Trouble::DiskReadOnly { path },
+            // SQLite calls a file that it cannot make unopenable, whatever the reason.
+            Fault::Disk(_) if self.is_read_only() => Trouble::DiskReadOnly { path },
             Fault::Disk(detail) => Trouble::DiskError { path, detail: detail.clone() },
             Fault::Damaged(detail) => {
                 tracing::error!(detail, "the database is damaged");
@@ -89,6 +91,10 @@ impl<N: Network> Desk<N> {
             Fault::Manifest(detail) => Trouble::ManifestUnusable { detail: detail.clone() },
             Fault::Revoked | Fault::NoManifest | Fault::Other(_) => return None,
         })
+    }
+
+    fn is_read_only(&self) -> bool {
+        rustix::fs::statvfs(&self.dir).is_ok_and(|s| s.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
     }
 
     fn free_bytes(&self) -> u64 {
