@@ -1,7 +1,12 @@
 # What README and CI call. `make help` lists the targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run dev gate test test-all lint fmt bench gen clean-data
+.PHONY: help setup run dev gate gate-headless gate-deb test test-all lint lint-window fmt bench gen clean-data
+
+# All but the gate's window, which needs WebKit's headers (scripts/setup window).
+ALL := --workspace --exclude hvflvspot-gate
+# The window's page inside of its binary, instead of a development server's.
+WINDOW := -p hvflvspot-gate --features custom-protocol
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -11,21 +16,31 @@ setup: ## install what is missing to build and run (or name it)
 
 run: ## set up, build, serve on port 3000 with demo data, perform the tour, serve on
 	@scripts/setup run
-	@cargo build --quiet --workspace --bins
+	@cargo build --quiet $(ALL) --bins
 	@scripts/run
 
 dev: ## the same server, rebuilt and restarted at every change
 	@scripts/setup dev
 	@cargo watch -w server -w shared -w migrations -x 'run -p hvflvspot -- serve --dev'
 
-gate: ## build the headless gate and say how to enrol it
-	@scripts/setup run
+gate: ## set up, build and open the gate's window
+	@scripts/setup window
+	@scripts/gate-ui build
+	@cargo build --quiet $(WINDOW)
+	@$${CARGO_TARGET_DIR:-target}/debug/hvflvspot-gate
+
+gate-headless: ## build the gate without a window and say how to enrol it
+	@scripts/setup gate
 	@cargo build -p gate-core
-	@target/debug/gate --help
+	@$${CARGO_TARGET_DIR:-target}/debug/gate --help
+
+gate-deb: ## package the gate's window for Debian and Ubuntu
+	@scripts/setup window
+	@scripts/gate-deb
 
 lint: ## formatting, lints, and that .sqlx is what the migrations and queries say
 	cargo fmt --all -- --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy $(ALL) --all-targets -- -D warnings
 	scripts/sqlx-prepare --quiet
 	@git diff --exit-code --stat -- .sqlx && [ -z "$$(git ls-files --others --exclude-standard .sqlx)" ] \
 	  || { echo ".sqlx has changed: commit it"; exit 1; }
@@ -33,13 +48,21 @@ lint: ## formatting, lints, and that .sqlx is what the migrations and queries sa
 test: ## everything a change needs: lints and all tests, on a real PostgreSQL that it starts itself; the gate's window
 	@scripts/setup test
 	@$(MAKE) --no-print-directory lint
-	cargo build --workspace --bins
-	cargo nextest run --workspace
+	cargo build $(ALL) --bins
+	cargo nextest run $(ALL)
 	@scripts/gate-ui
 
-test-all: test ## adds the tour, performed against a server of its own on a fresh data folder, third parties, and the pages in a browser
+lint-window: ## lints of the gate's window, which needs WebKit's headers
+	cargo clippy $(WINDOW) --all-targets -- -D warnings
+
+test-all: test ## adds the gate's window, the tour, performed against a server of its own on a fresh data folder, third parties, and the pages in a browser
 	@scripts/setup third
-	HISTORIES=1000 cargo nextest run --workspace -E 'binary(selling) & test(/^histories::/)'
+	@scripts/setup window
+	@scripts/gate-ui build
+	@$(MAKE) --no-print-directory lint-window
+	cargo build $(WINDOW)
+	cargo nextest run $(WINDOW)
+	HISTORIES=1000 cargo nextest run $(ALL) -E 'binary(selling) & test(/^histories::/)'
 	@scripts/third/openapi
 	@scripts/third/schemathesis
 	@scripts/third/slowhttptest

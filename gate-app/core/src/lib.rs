@@ -14,6 +14,7 @@ pub mod gate_time;
 pub mod heal;
 pub mod loaded;
 pub mod own_log;
+pub mod process;
 pub mod scan;
 pub mod session;
 pub mod status;
