@@ -55,7 +55,7 @@ test: ## everything a change needs: lints and all tests, on a real PostgreSQL th
 lint-window: ## lints of the gate's window, which needs WebKit's headers
 	cargo clippy $(WINDOW) --all-targets -- -D warnings
 
-test-all: test ## adds the gate's window, the tour, performed against a server of its own on a fresh data folder, third parties, and the pages in a browser
+test-all: test ## adds the gate's window, the tour, performed against a server of its own on a fresh data folder, third parties, the pages in a browser, and the window as stewards use it
 	@scripts/setup third
 	@scripts/setup window
 	@scripts/gate-ui build
@@ -70,6 +70,7 @@ test-all: test ## adds the gate's window, the tour, performed against a server o
 	@scripts/third/web-push
 	@scripts/third/webhooks
 	@scripts/third/browser
+	@scripts/third/window
 	@scripts/run --once
 	@scripts/third/supabase-js
 

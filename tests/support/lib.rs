@@ -9,6 +9,8 @@ pub mod recorder;
 pub mod server;
 pub mod site;
 pub mod stripe_double;
+#[cfg(feature = "window")]
+pub mod window;
 
 use std::time::Duration;
 

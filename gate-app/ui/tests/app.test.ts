@@ -536,6 +536,8 @@ describe('enrolment', () => {
     const [first] = new MockApp().state.enrolments;
     app.state = { ...app.state, enrolments: [first!] };
     app.emit('enrolment', { state: 'done', device_id: DEVICE, label: 'Tablet', number: 3 });
+    // The core tells of it as well: that must not take the steward away.
+    app.emit('app_state', app.state);
     await settle();
     await fireEvent.input(screen.getByLabelText(new RegExp(en['enrol.name.field'])), { target: { value: 'North left' } });
     await click(en['common.continue']);

@@ -1,7 +1,7 @@
 //! `hvflvspot bench`: figures beside the floor of the same run.
 
 mod events;
-mod fill;
+pub mod fill;
 mod log;
 mod login;
 mod manifest;
@@ -11,7 +11,7 @@ mod sale;
 mod scan;
 mod search;
 mod services;
-mod site;
+pub mod site;
 
 use clap::ValueEnum;
 use report::Report;

@@ -1,0 +1,85 @@
+//! Disks that take nothing: a screen that says so, and never green without a record.
+
+use anyhow::{Result, ensure};
+use hvflvspot::tour::gate::Gate;
+use support::until;
+use support::window::small_disk::{self, Disk};
+use support::window::{Setup, Window};
+
+use crate::post::{Post, let_in};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_said_and_nobody_is_let_in_without_a_record() -> Result<()> {
+    let small = |setup: Setup, room: &support::window::Room| {
+        let program = small_disk::program(room.home(), &setup.program, Disk::Small(16))?;
+        Ok(Setup { program, ..setup })
+    };
+    let mut post = Post::open("On a small disk", 63, async |_| Ok(()), small).await?;
+    let codes: Vec<String> = post.site.buy(100).await?.into_iter().map(|t| t.code).collect();
+    post.enrol("North").await?;
+    post.all_sent().await?;
+    let_in(&post.window.scan_plugged(&codes[0]).await?)?;
+
+    let data = small_disk::seen_by(post.window.pid(), &post.data());
+    let filler = small_disk::fill(&data)?;
+    // What was set aside before may still take some.
+    let mut green = 1;
+    let mut rest = codes[1..].iter();
+    let red = loop {
+        let Some(code) = rest.next() else { anyhow::bail!("{green} scans on a full disk") };
+        let seen = post.window.scan_plugged(code).await?;
+        match seen.tone.as_str() {
+            "ok" => {
+                let_in(&seen)?;
+                green += 1;
+            }
+            _ => break seen,
+        }
+    };
+    ensure!(red.tone == "refused" && red.place.is_none() && red.text.contains("Cannot record"), "{red:?}");
+    post.window.picture("50-verdict-cannot-record").await?;
+    post.window.key("Escape")?;
+    post.window.see("The disk is full").await?;
+    post.window.picture("51-disk-full").await?;
+    post.window.press("Try again").await?;
+    post.window.see("The disk is full").await?;
+
+    std::fs::remove_file(&filler)?;
+    post.window.press("Try again").await?;
+    post.window.see("Last scans").await?;
+    let Some(code) = rest.next() else { anyhow::bail!("no ticket is left") };
+    let_in(&post.window.scan_plugged(code).await?)?;
+    post.all_sent().await?;
+    let stats = post.site.stats().await?;
+    ensure!(stats["admitted"] == green + 1, "{green} and one were green: {stats}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_cannot_be_written_is_said_at_the_start() -> Result<()> {
+    let mut post = Post::open("Read only", 64, async |_| Ok(()), |setup, _| Ok(setup)).await?;
+    let codes: Vec<String> = post.site.buy(2).await?.into_iter().map(|t| t.code).collect();
+    post.enrol("North").await?;
+    let_in(&post.window.scan_plugged(&codes[0]).await?)?;
+    post.all_sent().await?;
+    post.window.close().await?;
+
+    let program = small_disk::program(post.room.home(), &post.setup.program, Disk::ReadOnly)?;
+    let setup = Setup { program, ..post.setup.clone() };
+    post.window = Window::open(&post.room, &setup).await?;
+    post.window.see("The disk cannot be written").await?;
+    post.window.picture("52-disk-read-only").await?;
+    post.room.keyboard().read(&codes[1], std::time::Duration::from_millis(2)).await?;
+    post.window.press("Try again").await?;
+    post.window.see("The disk cannot be written").await?;
+    ensure!(!post.window.has("[data-testid=verdict][data-tone=ok]").await?, "green without a record");
+    post.window.close().await?;
+
+    post.window = Window::open(&post.room, &post.setup).await?;
+    let_in(&post.window.scan_plugged(&codes[1]).await?)?;
+    until("it is known at the organizer", async || Ok(post.site.stats().await?["admitted"] == 2)).await?;
+    post.window.close().await?;
+    let log = Gate::new("gate", post.room.home(), post.line.address()).json(&["log"]).await?;
+    ensure!(log.len() == 2, "two scans are on record: {log:?}");
+    Ok(())
+}
