@@ -46,6 +46,7 @@ test-all: test ## adds the tour, performed against a server of its own on a fres
 	@scripts/third/localstripe
 	@scripts/third/web-push
 	@scripts/third/webhooks
+	@scripts/third/decoders
 	@scripts/third/browser
 	@scripts/run --once
 	@scripts/third/supabase-js

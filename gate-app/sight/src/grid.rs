@@ -1,0 +1,210 @@
+//! Reads a symbol whose finder patterns are known from the gray picture itself.
+//!
+//! A binarizer decides each pixel by itself; here the symbol's own function patterns, some 270 modules whose colours are
+//! known, say first where exactly the symbol lies and then how its modules run into each other: what lens, motion and
+//! noise have done is estimated as a filter of 25 taps that gives those modules back, and the same filter gives the others.
+
+use crate::leveled::Leveled;
+use crate::pattern::{self, Known};
+use crate::plane::{At, Plane};
+use rxing::common::BitMatrix;
+use rxing::qrcode::cpp_port::decoder::Decode;
+
+/// Middles of the three finder patterns.
+#[derive(Debug, Clone, Copy)]
+pub struct Corners {
+    pub top_left: At,
+    pub top_right: At,
+    pub bottom_left: At,
+}
+
+/// Fewer of the known modules than this agree with the picture: no symbol lies there. Of 1; noise alone comes to 0.2.
+const AGREED: f32 = 0.3;
+/// Taps in each direction, half a module apart.
+const TAPS: usize = 5;
+/// And a constant.
+const WEIGHTS: usize = TAPS * TAPS + 1;
+/// How often the filter is fitted again to what it decided itself.
+const ROUNDS: usize = 3;
+
+/// The text of a symbol of `side` modules, dark on light if `sign` is 1 and light on dark if it is −1.
+pub fn read(picture: &Leveled, corners: &Corners, side: usize, sign: f32) -> Option<String> {
+    let finders = pattern::finders(side);
+    let known: Vec<Known> = finders.iter().copied().chain(pattern::others(side)).collect();
+    let plane = lie(picture, corners, side, sign, &known)?;
+    let fine = Fine::of(picture, &plane, side, sign);
+    let mut weights = fine.fit(known.iter().map(|k| (k.x, k.y, if k.dark { -1.0 } else { 1.0 })))?;
+    for _ in 0..=ROUNDS {
+        let values = fine.values(&weights);
+        if let Some(text) = decoded(side, |n| values[n] < 0.0) {
+            return Some(text);
+        }
+        // What is clear teaches what is not.
+        let clear = values.iter().enumerate().filter(|(_, v)| v.abs() > 0.3);
+        let sure = clear.map(|(n, v)| (n % side, n / side, v.signum()));
+        let truth = known.iter().map(|k| (k.x, k.y, if k.dark { -1.0 } else { 1.0 }));
+        weights = fine.fit(sure.chain(truth))?;
+    }
+    decoded(side, |n| fine.middle(n % side, n / side) < 0.0)
+}
+
+fn decoded(side: usize, dark: impl Fn(usize) -> bool) -> Option<String> {
+    let mut bits = BitMatrix::with_single_dimension(side as u32).ok()?;
+    for n in (0..side * side).filter(|n| dark(*n)) {
+        bits.set((n % side) as u32, (n / side) as u32);
+    }
+    crate::text(Decode(&bits))
+}
+
+/// Finds the plane on which the known modules agree with the picture best.
+fn lie(picture: &Leveled, corners: &Corners, side: usize, sign: f32, known: &[Known]) -> Option<Plane> {
+    let far = side as f32 - 3.5;
+    // The fourth point is where smaller symbols have their one alignment pattern.
+    let fourth = if side > 21 { far - 3.0 } else { far };
+    let modules = [(3.5, 3.5), (far, 3.5), (3.5, far), (fourth, fourth)];
+    let span = far - 3.5;
+    let ((x0, y0), (x1, y1), (x2, y2)) = (corners.top_left, corners.top_right, corners.bottom_left);
+    let right = ((x1 - x0) / span, (y1 - y0) / span);
+    let down = ((x2 - x0) / span, (y2 - y0) / span);
+    let along = fourth - 3.5;
+    let flat = (x0 + along * (right.0 + down.0), y0 + along * (right.1 + down.1));
+    let agreement = |pixels: &[At; 4]| {
+        let Some(plane) = Plane::through(&modules, pixels) else { return f32::MIN };
+        let sum: f32 = known
+            .iter()
+            .map(|k| {
+                let value = sign * picture.at(plane.seen((k.x as f32 + 0.5, k.y as f32 + 0.5)));
+                if k.dark { -value } else { value }
+            })
+            .sum();
+        sum / known.len() as f32
+    };
+    let moved = |(x, y): At, i: f32, j: f32| (x + i * right.0 + j * down.0, y + i * right.1 + j * down.1);
+
+    // Seen from the side, the fourth point may lie several modules off.
+    let reach = (side as f32 * 0.15).ceil() as isize;
+    let mut starts: Vec<(f32, [At; 4])> = Vec::new();
+    for (i, j) in (-reach..=reach).flat_map(|j| (-reach..=reach).map(move |i| (i, j))) {
+        let pixels =
+            [corners.top_left, corners.top_right, corners.bottom_left, moved(flat, i as f32, j as f32)];
+        starts.push((agreement(&pixels), pixels));
+    }
+    starts.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut best = (f32::MIN, [(0.0, 0.0); 4]);
+    for start in starts.iter().take(2) {
+        let (mut score, mut pixels) = *start;
+        for step in [0.6, 0.3, 0.15, 0.07] {
+            for _ in 0..3 {
+                let before = score;
+                for corner in 0..4 {
+                    for (i, j) in [(step, 0.0), (-step, 0.0), (0.0, step), (0.0, -step)] {
+                        let mut other = pixels;
+                        other[corner] = moved(other[corner], i, j);
+                        let now = agreement(&other);
+                        if now > score {
+                            (score, pixels) = (now, other);
+                        }
+                    }
+                }
+                if score <= before {
+                    break;
+                }
+            }
+        }
+        if score > best.0 {
+            best = (score, pixels);
+        }
+    }
+    if best.0 < AGREED {
+        return None;
+    }
+    Plane::through(&modules, &best.1)
+}
+
+/// A symbol's light at every half module, with a module around it.
+struct Fine {
+    side: usize,
+    across: usize,
+    light: Vec<f32>,
+}
+
+impl Fine {
+    fn of(picture: &Leveled, plane: &Plane, side: usize, sign: f32) -> Self {
+        let across = 2 * side + 3;
+        let mut light = Vec::with_capacity(across * across);
+        for (j, i) in (0..across).flat_map(|j| (0..across).map(move |i| (j, i))) {
+            // Module m has its middle at 2 m + 2.
+            let (u, v) = (i as f32 * 0.5 - 0.5, j as f32 * 0.5 - 0.5);
+            let near = [(-0.125, -0.125), (0.125, -0.125), (-0.125, 0.125), (0.125, 0.125)];
+            let sum: f32 = near.iter().map(|(du, dv)| picture.at(plane.seen((u + du, v + dv)))).sum();
+            light.push(sign * sum / near.len() as f32);
+        }
+        Self { side, across, light }
+    }
+
+    fn around(&self, x: usize, y: usize) -> [f32; WEIGHTS] {
+        let mut out = [1.0; WEIGHTS];
+        for (j, row) in out[..TAPS * TAPS].chunks_exact_mut(TAPS).enumerate() {
+            row.copy_from_slice(&self.light[(2 * y + j) * self.across + 2 * x..][..TAPS]);
+        }
+        out
+    }
+
+    fn middle(&self, x: usize, y: usize) -> f32 {
+        self.light[(2 * y + 2) * self.across + 2 * x + 2]
+    }
+
+    /// The taps that give these modules' colours back best (least squares, with a pull towards small taps).
+    fn fit(&self, truth: impl Iterator<Item = (usize, usize, f32)>) -> Option<[f32; WEIGHTS]> {
+        let mut products = [[0.0_f32; WEIGHTS]; WEIGHTS];
+        let mut wanted = [0.0_f32; WEIGHTS];
+        let mut count = 0.0;
+        for (x, y, colour) in truth {
+            let around = self.around(x, y);
+            for (n, a) in around.iter().enumerate() {
+                for (product, b) in products[n][..=n].iter_mut().zip(&around) {
+                    *product += a * b;
+                }
+                wanted[n] += a * colour;
+            }
+            count += 1.0;
+        }
+        for (n, row) in products.iter_mut().enumerate() {
+            row[n] += 0.03 * count;
+        }
+        solved(products, wanted)
+    }
+
+    fn values(&self, weights: &[f32; WEIGHTS]) -> Vec<f32> {
+        (0..self.side * self.side)
+            .map(|n| self.around(n % self.side, n / self.side).iter().zip(weights).map(|(a, w)| a * w).sum())
+            .collect()
+    }
+}
+
+/// Solves a symmetric system, of which the lower half is given, by Cholesky's decomposition.
+fn solved(mut a: [[f32; WEIGHTS]; WEIGHTS], mut b: [f32; WEIGHTS]) -> Option<[f32; WEIGHTS]> {
+    for i in 0..WEIGHTS {
+        for j in 0..=i {
+            let sum: f32 = (0..j).map(|k| a[i][k] * a[j][k]).sum();
+            if i == j {
+                let rest = a[i][i] - sum;
+                if rest <= 0.0 {
+                    return None;
+                }
+                a[i][i] = rest.sqrt();
+            } else {
+                a[i][j] = (a[i][j] - sum) / a[j][j];
+            }
+        }
+    }
+    for i in 0..WEIGHTS {
+        let sum: f32 = (0..i).map(|k| a[i][k] * b[k]).sum();
+        b[i] = (b[i] - sum) / a[i][i];
+    }
+    for i in (0..WEIGHTS).rev() {
+        let sum: f32 = (i + 1..WEIGHTS).map(|k| a[k][i] * b[k]).sum();
+        b[i] = (b[i] - sum) / a[i][i];
+    }
+    Some(b)
+}

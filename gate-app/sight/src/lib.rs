@@ -1,0 +1,166 @@
+//! Reads QR codes out of gray pictures.
+//!
+//! The symbol is looked for by rxing's port of zxing-cpp, in several versions of the picture: as it is, inverted, halved,
+//! smoothed, enlarged. Where finder patterns are found but nothing is read, [`grid`] reads the gray picture itself.
+//! No clock is looked at: how much is tried is limited by counts, so that the same picture always gives the same answer.
+//! What was tried and what it brought stands in docs/decisions/0032-decoder.md.
+
+mod gray;
+mod grid;
+mod leveled;
+mod pattern;
+mod plane;
+
+use gray::Gray;
+use grid::Corners;
+use leveled::Leveled;
+use plane::At;
+use rxing::common::cpp_essentials::DecoderResult;
+use rxing::common::{BitMatrix, DetectorRXingResult as _, HybridBinarizer};
+use rxing::qrcode::cpp_port::decoder::Decode;
+use rxing::qrcode::cpp_port::detector::{
+    EstimateModuleSize, FindFinderPatterns, FinderPatternSet, GenerateFinderPatternSets, SampleQR,
+};
+use rxing::{Binarizer as _, Luma8Source};
+
+/// Larger pictures are halved until they are smaller: a code that fills a part of them has pixels enough.
+const LARGE: usize = 1_500_000;
+/// Sets of finder patterns that are looked at in a version of the picture, most plausible first.
+const SETS: usize = 12;
+/// Sets that are read from the gray picture, in all.
+const GRIDS: usize = 10;
+/// Modules of a side of a ticket's code: the first guess.
+const TICKET_SIDE: usize = 41;
+
+/// The text of a code in a picture of `width` × `height` gray bytes, if one is found.
+#[must_use]
+pub fn read(pixels: &[u8], width: usize, height: usize) -> Option<String> {
+    if width == 0 || height == 0 || pixels.len() != width * height {
+        return None;
+    }
+    // The detector trusts its own arithmetic; a picture for which that panics has no code.
+    std::panic::catch_unwind(|| Search::of(Gray::borrowed(pixels, width, height)).run()).ok().flatten()
+}
+
+/// What was tried with a picture.
+struct Search<'p> {
+    picture: Gray<'p>,
+    /// Already read from the gray picture.
+    grids: Vec<(Corners, f32)>,
+}
+
+impl<'p> Search<'p> {
+    fn of(picture: Gray<'p>) -> Self {
+        Self { picture, grids: Vec::new() }
+    }
+
+    fn run(mut self) -> Option<String> {
+        let whole = self.picture.clone();
+        if let Some(text) = self.version(&whole, 1.0) {
+            return Some(text);
+        }
+        let halved = whole.halved();
+        if let Some(text) = self.version(&halved, 2.0) {
+            return Some(text);
+        }
+        if whole.pixels.len() > LARGE {
+            self.picture = halved;
+            return self.run();
+        }
+        if let Some(text) = self.version(&whole.smoothed(), 1.0) {
+            return Some(text);
+        }
+        self.version(&whole.enlarged(), 0.5)
+    }
+
+    /// Dark on light, then light on dark. One pixel of this version is `scale` pixels of the picture.
+    fn version(&mut self, version: &Gray<'_>, scale: f32) -> Option<String> {
+        let source =
+            Luma8Source::new_with_slice(&version.pixels, version.width as u32, version.height as u32).ok()?;
+        let binarizer = HybridBinarizer::new(source);
+        let mut bits = binarizer.get_black_matrix().ok()?.clone();
+        self.bits(&bits, scale, 1.0).or_else(|| {
+            bits.flip_self();
+            self.bits(&bits, scale, -1.0)
+        })
+    }
+
+    fn bits(&mut self, bits: &BitMatrix, scale: f32, sign: f32) -> Option<String> {
+        let mut patterns = FindFinderPatterns(bits, true, 0);
+        let sets = GenerateFinderPatternSets(&mut patterns);
+        for set in sets.iter().take(SETS) {
+            let text = SampleQR(bits, set).ok().and_then(|found| text(Decode(found.getBits())));
+            if text.is_some() {
+                return text;
+            }
+        }
+        sets.iter().take(3).find_map(|set| self.grid(bits, set, scale, sign))
+    }
+
+    fn grid(&mut self, bits: &BitMatrix, set: &FinderPatternSet, scale: f32, sign: f32) -> Option<String> {
+        let at = |p: rxing::Point| (p.x * scale, p.y * scale);
+        let corners =
+            Corners { top_left: at(set.tl.p), top_right: at(set.tr.p), bottom_left: at(set.bl.p) };
+        let near = |a: At, b: At| (a.0 - b.0).abs() + (a.1 - b.1).abs() < set.tl.size as f32 * scale / 4.0;
+        let known = self.grids.iter().any(|(other, its)| {
+            *its == sign
+                && near(other.top_left, corners.top_left)
+                && near(other.top_right, corners.top_right)
+                && near(other.bottom_left, corners.bottom_left)
+        });
+        if known || self.grids.len() == GRIDS {
+            return None;
+        }
+        self.grids.push((corners, sign));
+
+        let sizes = [(set.tl, set.tr), (set.tr, set.tl), (set.tl, set.bl), (set.bl, set.tl)]
+            .map(|(a, b)| EstimateModuleSize(bits, a, b) as f32 * scale);
+        let found: Vec<f32> = sizes.into_iter().filter(|s| *s > 0.0).collect();
+        let length = |a: At, b: At| (a.0 - b.0).hypot(a.1 - b.1);
+        let span =
+            (length(corners.top_left, corners.top_right) + length(corners.top_left, corners.bottom_left)) / 2.0;
+        let module = if found.is_empty() {
+            set.tl.size as f32 * scale / 7.0
+        } else {
+            found.iter().sum::<f32>() / found.len() as f32
+        };
+        let picture = self.leveled(&corners, module)?;
+        sides(span / module + 7.0).into_iter().find_map(|side| grid::read(&picture, &corners, side, sign))
+    }
+
+    /// The part of the picture that a symbol with these corners may cover.
+    fn leveled(&self, corners: &Corners, module: f32) -> Option<Leveled> {
+        let fourth = (
+            corners.top_right.0 + corners.bottom_left.0 - corners.top_left.0,
+            corners.top_right.1 + corners.bottom_left.1 - corners.top_left.1,
+        );
+        let all = [corners.top_left, corners.top_right, corners.bottom_left, fourth];
+        let margin = module * 10.0;
+        let least = |of: fn(&At) -> f32| (all.iter().map(of).fold(f32::MAX, f32::min) - margin).max(0.0) as usize;
+        let most = |of: fn(&At) -> f32| (all.iter().map(of).fold(0.0, f32::max) + margin).max(0.0) as usize;
+        let (left, top) = (least(|p| p.0), least(|p| p.1));
+        let (right, bottom) = (most(|p| p.0).max(left), most(|p| p.1).max(top));
+        Leveled::of(&self.picture, left, top, right - left, bottom - top, (module * 5.0) as usize + 1)
+    }
+}
+
+/// Which sides to try where one of about `modules` was measured.
+fn sides(modules: f32) -> Vec<usize> {
+    let version = ((modules - 17.0) / 4.0).round().clamp(1.0, 40.0) as usize;
+    let mut out = vec![version * 4 + 17, version * 4 + 21, (version * 4 + 13).max(21)];
+    if out.contains(&TICKET_SIDE) || (modules - TICKET_SIDE as f32).abs() < 12.0 {
+        out.insert(0, TICKET_SIDE);
+    }
+    let mut seen = Vec::new();
+    out.retain(|side| pattern::is_side(*side) && !seen.contains(side) && {
+        seen.push(*side);
+        true
+    });
+    out
+}
+
+/// The text of a symbol that was decoded without an error.
+fn text(result: rxing::common::Result<DecoderResult<bool>>) -> Option<String> {
+    let result = result.ok().filter(DecoderResult::isValid)?;
+    Some(result.text()).filter(|text| !text.is_empty())
+}
