@@ -83,18 +83,4 @@ impl<'p> Gray<'p> {
         let out: Vec<u8> = (top..bottom).flat_map(|y| self.row(y)[left..right].iter().copied()).collect();
         Self::owned(out, right - left, bottom - top)
     }
-
-    /// Brightness between the pixels; beyond the edge lies the edge.
-    pub fn at(&self, x: f32, y: f32) -> f32 {
-        // Pixel n covers n to n + 1: its own light is found at its middle.
-        let (x, y) = ((x - 0.5).clamp(0.0, (self.width - 1) as f32), (y - 0.5).clamp(0.0, (self.height - 1) as f32));
-        let (left, top) = (x as usize, y as usize);
-        let (right, bottom) = ((left + 1).min(self.width - 1), (top + 1).min(self.height - 1));
-        let (fx, fy) = (x - left as f32, y - top as f32);
-        let (upper, lower) = (self.row(top), self.row(bottom));
-        let (a, b) = (f32::from(upper[left]), f32::from(upper[right]));
-        let (c, d) = (f32::from(lower[left]), f32::from(lower[right]));
-        let (u, l) = (a + (b - a) * fx, c + (d - c) * fx);
-        u + (l - u) * fy
-    }
 }

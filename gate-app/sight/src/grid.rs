@@ -18,6 +18,16 @@ pub struct Corners {
     pub bottom_left: At,
 }
 
+/// What came of it.
+#[derive(Debug)]
+pub enum Looked {
+    /// The known modules are not there.
+    Nothing,
+    /// They are; the rest is not to be made out.
+    Unclear,
+    Read(String),
+}
+
 /// Fewer of the known modules than this agree with the picture: no symbol lies there. Of 1; noise alone comes to 0.2.
 const AGREED: f32 = 0.3;
 /// Taps in each direction, half a module apart.
@@ -27,25 +37,14 @@ const WEIGHTS: usize = TAPS * TAPS + 1;
 /// How often the filter is fitted again to what it decided itself.
 const ROUNDS: usize = 3;
 
+/// Less than this before the plane is fitted: not even finder patterns lie there.
+const PROMISING: f32 = 0.12;
+
 /// The text of a symbol of `side` modules, dark on light if `sign` is 1 and light on dark if it is −1.
-pub fn read(picture: &Leveled, corners: &Corners, side: usize, sign: f32) -> Option<String> {
-    let finders = pattern::finders(side);
-    let known: Vec<Known> = finders.iter().copied().chain(pattern::others(side)).collect();
-    let plane = lie(picture, corners, side, sign, &known)?;
-    let fine = Fine::of(picture, &plane, side, sign);
-    let mut weights = fine.fit(known.iter().map(|k| (k.x, k.y, if k.dark { -1.0 } else { 1.0 })))?;
-    for _ in 0..=ROUNDS {
-        let values = fine.values(&weights);
-        if let Some(text) = decoded(side, |n| values[n] < 0.0) {
-            return Some(text);
-        }
-        // What is clear teaches what is not.
-        let clear = values.iter().enumerate().filter(|(_, v)| v.abs() > 0.3);
-        let sure = clear.map(|(n, v)| (n % side, n / side, v.signum()));
-        let truth = known.iter().map(|k| (k.x, k.y, if k.dark { -1.0 } else { 1.0 }));
-        weights = fine.fit(sure.chain(truth))?;
-    }
-    decoded(side, |n| fine.middle(n % side, n / side) < 0.0)
+pub fn read(picture: &Leveled, corners: &Corners, side: usize, sign: f32) -> Looked {
+    let known: Vec<Known> = pattern::finders(side).into_iter().chain(pattern::others(side)).collect();
+    let Some(plane) = lie(picture, corners, side, sign, &known) else { return Looked::Nothing };
+    Fine::of(picture, &plane, side, sign).read(&known).map_or(Looked::Unclear, Looked::Read)
 }
 
 fn decoded(side: usize, dark: impl Fn(usize) -> bool) -> Option<String> {
@@ -68,7 +67,7 @@ fn lie(picture: &Leveled, corners: &Corners, side: usize, sign: f32, known: &[Kn
     let down = ((x2 - x0) / span, (y2 - y0) / span);
     let along = fourth - 3.5;
     let flat = (x0 + along * (right.0 + down.0), y0 + along * (right.1 + down.1));
-    let agreement = |pixels: &[At; 4]| {
+    let agreement = |pixels: &[At; 4], known: &[Known]| {
         let Some(plane) = Plane::through(&modules, pixels) else { return f32::MIN };
         let sum: f32 = known
             .iter()
@@ -79,6 +78,11 @@ fn lie(picture: &Leveled, corners: &Corners, side: usize, sign: f32, known: &[Kn
             .sum();
         sum / known.len() as f32
     };
+    let start = [corners.top_left, corners.top_right, corners.bottom_left, flat];
+    let (finders, others) = known.split_at(pattern::FINDERS);
+    if agreement(&start, finders) < PROMISING {
+        return None;
+    }
     let moved = |(x, y): At, i: f32, j: f32| (x + i * right.0 + j * down.0, y + i * right.1 + j * down.1);
 
     // Seen from the side, the fourth point may lie several modules off.
@@ -87,12 +91,13 @@ fn lie(picture: &Leveled, corners: &Corners, side: usize, sign: f32, known: &[Kn
     for (i, j) in (-reach..=reach).flat_map(|j| (-reach..=reach).map(move |i| (i, j))) {
         let pixels =
             [corners.top_left, corners.top_right, corners.bottom_left, moved(flat, i as f32, j as f32)];
-        starts.push((agreement(&pixels), pixels));
+        starts.push((agreement(&pixels, others), pixels));
     }
     starts.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut best = (f32::MIN, [(0.0, 0.0); 4]);
     for start in starts.iter().take(2) {
-        let (mut score, mut pixels) = *start;
+        let mut pixels = start.1;
+        let mut score = agreement(&pixels, known);
         for step in [0.6, 0.3, 0.15, 0.07] {
             for _ in 0..3 {
                 let before = score;
@@ -100,7 +105,7 @@ fn lie(picture: &Leveled, corners: &Corners, side: usize, sign: f32, known: &[Kn
                     for (i, j) in [(step, 0.0), (-step, 0.0), (0.0, step), (0.0, -step)] {
                         let mut other = pixels;
                         other[corner] = moved(other[corner], i, j);
-                        let now = agreement(&other);
+                        let now = agreement(&other, known);
                         if now > score {
                             (score, pixels) = (now, other);
                         }
@@ -109,6 +114,9 @@ fn lie(picture: &Leveled, corners: &Corners, side: usize, sign: f32, known: &[Kn
                 if score <= before {
                     break;
                 }
+            }
+            if score < AGREED / 2.0 {
+                break;
             }
         }
         if score > best.0 {
@@ -140,6 +148,23 @@ impl Fine {
             light.push(sign * sum / near.len() as f32);
         }
         Self { side, across, light }
+    }
+
+    fn read(&self, known: &[Known]) -> Option<String> {
+        let side = self.side;
+        let truth = || known.iter().map(|k| (k.x, k.y, if k.dark { -1.0 } else { 1.0 }));
+        let mut weights = self.fit(truth())?;
+        for _ in 0..=ROUNDS {
+            let values = self.values(&weights);
+            if let Some(text) = decoded(side, |n| values[n] < 0.0) {
+                return Some(text);
+            }
+            // What is clear teaches what is not.
+            let clear = values.iter().enumerate().filter(|(_, v)| v.abs() > 0.3);
+            let sure = clear.map(|(n, v)| (n % side, n / side, v.signum()));
+            weights = self.fit(sure.chain(truth()))?;
+        }
+        decoded(side, |n| self.middle(n % side, n / side) < 0.0)
     }
 
     fn around(&self, x: usize, y: usize) -> [f32; WEIGHTS] {

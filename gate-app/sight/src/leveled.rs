@@ -19,7 +19,14 @@ pub struct Leveled {
 
 impl Leveled {
     /// `reach`: how far the surroundings of a pixel reach, to each side.
-    pub fn of(picture: &Gray<'_>, left: usize, top: usize, width: usize, height: usize, reach: usize) -> Option<Self> {
+    pub fn of(
+        picture: &Gray<'_>,
+        left: usize,
+        top: usize,
+        width: usize,
+        height: usize,
+        reach: usize,
+    ) -> Option<Self> {
         let part = picture.part(left, top, width, height);
         let (width, height) = (part.width, part.height);
         if width < 21 || height < 21 {

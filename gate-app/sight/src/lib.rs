@@ -5,14 +5,16 @@
 //! No clock is looked at: how much is tried is limited by counts, so that the same picture always gives the same answer.
 //! What was tried and what it brought stands in docs/decisions/0032-decoder.md.
 
+mod busy;
 mod gray;
 mod grid;
 mod leveled;
 mod pattern;
 mod plane;
+mod threshold;
 
 use gray::Gray;
-use grid::Corners;
+use grid::{Corners, Looked};
 use leveled::Leveled;
 use plane::At;
 use rxing::common::cpp_essentials::DecoderResult;
@@ -22,6 +24,7 @@ use rxing::qrcode::cpp_port::detector::{
     EstimateModuleSize, FindFinderPatterns, FinderPatternSet, GenerateFinderPatternSets, SampleQR,
 };
 use rxing::{Binarizer as _, Luma8Source};
+use threshold::Rule;
 
 /// Larger pictures are halved until they are smaller: a code that fills a part of them has pixels enough.
 const LARGE: usize = 1_500_000;
@@ -29,6 +32,16 @@ const LARGE: usize = 1_500_000;
 const SETS: usize = 12;
 /// Sets that are read from the gray picture, in all.
 const GRIDS: usize = 10;
+/// Pixels around one that are compared with it.
+const REACH: usize = 20;
+/// Smaller modules have no gray values of their own.
+const SMALLEST_MODULE: f32 = 1.2;
+/// A side of the squares that are enlarged: a code that needs it, of less than three pixels a module, with room around.
+const ENLARGED: usize = 208;
+/// Faint print, and anything that the blocks are too coarse for.
+const FAINT: Rule = Rule { percent: 100, margin: 2 };
+/// The dark bands of a screen's beat are still paper.
+const SCREEN: Rule = Rule { percent: 65, margin: 0 };
 /// Modules of a side of a ticket's code: the first guess.
 const TICKET_SIDE: usize = 41;
 
@@ -40,6 +53,19 @@ pub fn read(pixels: &[u8], width: usize, height: usize) -> Option<String> {
     }
     // The detector trusts its own arithmetic; a picture for which that panics has no code.
     std::panic::catch_unwind(|| Search::of(Gray::borrowed(pixels, width, height)).run()).ok().flatten()
+}
+
+/// Which part of the picture a version of it shows.
+#[derive(Debug, Clone, Copy)]
+struct View {
+    /// Pixels of the picture to a pixel of the version.
+    scale: f32,
+    left: f32,
+    top: f32,
+}
+
+impl View {
+    const WHOLE: Self = Self { scale: 1.0, left: 0.0, top: 0.0 };
 }
 
 /// What was tried with a picture.
@@ -56,37 +82,53 @@ impl<'p> Search<'p> {
 
     fn run(mut self) -> Option<String> {
         let whole = self.picture.clone();
-        if let Some(text) = self.version(&whole, 1.0) {
+        if let Some(text) = self.blocks(&whole, View::WHOLE, (true, false)) {
             return Some(text);
         }
         let halved = whole.halved();
-        if let Some(text) = self.version(&halved, 2.0) {
+        let by_half = View { scale: 2.0, ..View::WHOLE };
+        if let Some(text) = self.blocks(&halved, by_half, (true, true)) {
+            return Some(text);
+        }
+        if let Some(text) = self.ink(&halved, by_half, SCREEN) {
             return Some(text);
         }
         if whole.pixels.len() > LARGE {
-            self.picture = halved;
-            return self.run();
+            return Search::of(halved).run();
         }
-        if let Some(text) = self.version(&whole.smoothed(), 1.0) {
+        if let Some(text) = self.ink(&whole.smoothed(), View::WHOLE, FAINT) {
             return Some(text);
         }
-        self.version(&whole.enlarged(), 0.5)
+        busy::squares(&whole, ENLARGED, 2).into_iter().find_map(|(left, top)| {
+            let part = whole.part(left, top, ENLARGED, ENLARGED).enlarged();
+            self.blocks(&part, View { scale: 0.5, left: left as f32, top: top as f32 }, (true, true))
+        })
     }
 
-    /// Dark on light, then light on dark. One pixel of this version is `scale` pixels of the picture.
-    fn version(&mut self, version: &Gray<'_>, scale: f32) -> Option<String> {
+    /// By rxing's own binarizer, which looks at blocks of 8 × 8: dark on light, then light on dark; each in every third
+    /// row, or in fewer.
+    fn blocks(&mut self, version: &Gray<'_>, view: View, rows: (bool, bool)) -> Option<String> {
         let source =
             Luma8Source::new_with_slice(&version.pixels, version.width as u32, version.height as u32).ok()?;
         let binarizer = HybridBinarizer::new(source);
         let mut bits = binarizer.get_black_matrix().ok()?.clone();
-        self.bits(&bits, scale, 1.0).or_else(|| {
+        self.bits(&bits, view, 1.0, rows.0).or_else(|| {
             bits.flip_self();
-            self.bits(&bits, scale, -1.0)
+            self.bits(&bits, view, -1.0, rows.1)
         })
     }
 
-    fn bits(&mut self, bits: &BitMatrix, scale: f32, sign: f32) -> Option<String> {
-        let mut patterns = FindFinderPatterns(bits, true, 0);
+    /// By our own, which looks at the surroundings of each pixel.
+    fn ink(&mut self, version: &Gray<'_>, view: View, rule: Rule) -> Option<String> {
+        let mut bits = threshold::ink(version, REACH, rule)?;
+        self.bits(&bits, view, 1.0, false).or_else(|| {
+            bits.flip_self();
+            self.bits(&bits, view, -1.0, false)
+        })
+    }
+
+    fn bits(&mut self, bits: &BitMatrix, view: View, sign: f32, every_row: bool) -> Option<String> {
+        let mut patterns = FindFinderPatterns(bits, every_row, 0);
         let sets = GenerateFinderPatternSets(&mut patterns);
         for set in sets.iter().take(SETS) {
             let text = SampleQR(bits, set).ok().and_then(|found| text(Decode(found.getBits())));
@@ -94,13 +136,13 @@ impl<'p> Search<'p> {
                 return text;
             }
         }
-        sets.iter().take(3).find_map(|set| self.grid(bits, set, scale, sign))
+        sets.iter().take(3).find_map(|set| self.grid(bits, set, view, sign))
     }
 
-    fn grid(&mut self, bits: &BitMatrix, set: &FinderPatternSet, scale: f32, sign: f32) -> Option<String> {
-        let at = |p: rxing::Point| (p.x * scale, p.y * scale);
-        let corners =
-            Corners { top_left: at(set.tl.p), top_right: at(set.tr.p), bottom_left: at(set.bl.p) };
+    fn grid(&mut self, bits: &BitMatrix, set: &FinderPatternSet, view: View, sign: f32) -> Option<String> {
+        let View { scale, left, top } = view;
+        let at = |p: rxing::Point| (p.x * scale + left, p.y * scale + top);
+        let corners = Corners { top_left: at(set.tl.p), top_right: at(set.tr.p), bottom_left: at(set.bl.p) };
         let near = |a: At, b: At| (a.0 - b.0).abs() + (a.1 - b.1).abs() < set.tl.size as f32 * scale / 4.0;
         let known = self.grids.iter().any(|(other, its)| {
             *its == sign
@@ -117,15 +159,27 @@ impl<'p> Search<'p> {
             .map(|(a, b)| EstimateModuleSize(bits, a, b) as f32 * scale);
         let found: Vec<f32> = sizes.into_iter().filter(|s| *s > 0.0).collect();
         let length = |a: At, b: At| (a.0 - b.0).hypot(a.1 - b.1);
-        let span =
-            (length(corners.top_left, corners.top_right) + length(corners.top_left, corners.bottom_left)) / 2.0;
+        let span = (length(corners.top_left, corners.top_right)
+            + length(corners.top_left, corners.bottom_left))
+            / 2.0;
         let module = if found.is_empty() {
             set.tl.size as f32 * scale / 7.0
         } else {
             found.iter().sum::<f32>() / found.len() as f32
         };
+        if module < SMALLEST_MODULE {
+            return None;
+        }
         let picture = self.leveled(&corners, module)?;
-        sides(span / module + 7.0).into_iter().find_map(|side| grid::read(&picture, &corners, side, sign))
+        for side in sides(span / module + 7.0) {
+            match grid::read(&picture, &corners, side, sign) {
+                Looked::Read(text) => return Some(text),
+                // No other side would agree better.
+                Looked::Unclear => return None,
+                Looked::Nothing => {}
+            }
+        }
+        None
     }
 
     /// The part of the picture that a symbol with these corners may cover.
@@ -136,7 +190,8 @@ impl<'p> Search<'p> {
         );
         let all = [corners.top_left, corners.top_right, corners.bottom_left, fourth];
         let margin = module * 10.0;
-        let least = |of: fn(&At) -> f32| (all.iter().map(of).fold(f32::MAX, f32::min) - margin).max(0.0) as usize;
+        let least =
+            |of: fn(&At) -> f32| (all.iter().map(of).fold(f32::MAX, f32::min) - margin).max(0.0) as usize;
         let most = |of: fn(&At) -> f32| (all.iter().map(of).fold(0.0, f32::max) + margin).max(0.0) as usize;
         let (left, top) = (least(|p| p.0), least(|p| p.1));
         let (right, bottom) = (most(|p| p.0).max(left), most(|p| p.1).max(top));
@@ -152,9 +207,11 @@ fn sides(modules: f32) -> Vec<usize> {
         out.insert(0, TICKET_SIDE);
     }
     let mut seen = Vec::new();
-    out.retain(|side| pattern::is_side(*side) && !seen.contains(side) && {
-        seen.push(*side);
-        true
+    out.retain(|side| {
+        pattern::is_side(*side) && !seen.contains(side) && {
+            seen.push(*side);
+            true
+        }
     });
     out
 }

@@ -13,9 +13,12 @@ pub struct Known {
     pub dark: bool,
 }
 
-/// Finder patterns with their separators.
+/// Modules of the three finder patterns with their separators.
+pub const FINDERS: usize = 3 * 64;
+
+/// These.
 pub fn finders(side: usize) -> Vec<Known> {
-    let mut out = Vec::with_capacity(192);
+    let mut out = Vec::with_capacity(FINDERS);
     for (left, top) in [(0, 0), (side - 7, 0), (0, side - 7)] {
         let cells = (-1..8_isize).flat_map(|y| (-1..8_isize).map(move |x| (x, y)));
         for (dx, dy) in cells {
@@ -68,7 +71,8 @@ fn alignment_centres(side: usize) -> Vec<usize> {
     let gaps = version / 7 + 1;
     let (first, last) = (6, side - 7);
     // Even steps counted from the far end; version 32 is the standard's own exception.
-    let step = if version == 32 { 26 } else { ((last - first) as f32 / gaps as f32 / 2.0).ceil() as usize * 2 };
+    let step =
+        if version == 32 { 26 } else { ((last - first) as f32 / gaps as f32 / 2.0).ceil() as usize * 2 };
     let mut out = vec![first];
     out.extend((0..gaps).rev().map(|n| last - n * step));
     out

@@ -25,7 +25,8 @@ impl Picture {
             if inside && colors[v as usize * side + u as usize] == Color::Dark { ink } else { paper }
         };
         let pixel = |x: usize, y: usize| {
-            let looks = (0..16).map(|n| look(x as f32 + (n % 4) as f32 / 4.0, y as f32 + (n / 4) as f32 / 4.0));
+            let looks =
+                (0..16).map(|n| look(x as f32 + (n % 4) as f32 / 4.0, y as f32 + (n / 4) as f32 / 4.0));
             (looks.sum::<f32>() / 16.0) as u8
         };
         let pixels = (0..width * height).map(|n| pixel(n % width, n / width)).collect();

@@ -87,29 +87,49 @@ pub fn all() -> Vec<Condition> {
         with("motion, small", "pixels moved, 2.5 a module", &[2.0, 3.0, 4.0, 5.0, 6.0, 8.0], |s, px| {
             (s.module, s.smear) = (2.5, px);
         }),
-        with("glare", "radius in modules, added light 160", &[3.0, 5.0, 7.0, 9.0, 12.0, 16.0], |s, radius| {
-            s.glare = (160.0, radius);
-        }),
-        with("glare, hard", "radius in modules, added light 500", &[1.0, 2.0, 3.0, 4.0, 5.0, 7.0], |s, radius| {
-            s.glare = (500.0, radius);
-        }),
+        with(
+            "glare",
+            "radius in modules, added light 160",
+            &[3.0, 5.0, 7.0, 9.0, 12.0, 16.0],
+            |s, radius| {
+                s.glare = (160.0, radius);
+            },
+        ),
+        with(
+            "glare, hard",
+            "radius in modules, added light 500",
+            &[1.0, 2.0, 3.0, 4.0, 5.0, 7.0],
+            |s, radius| {
+                s.glare = (500.0, radius);
+            },
+        ),
         with("night", "noise at white, 4 a module", &[20.0, 35.0, 50.0, 65.0, 80.0, 100.0], |s, noise| {
             s.noise = noise;
         }),
-        with("night, small", "noise at white, 2.5 a module", &[10.0, 20.0, 30.0, 40.0, 50.0, 60.0], |s, noise| {
-            (s.module, s.noise) = (2.5, noise);
-        }),
+        with(
+            "night, small",
+            "noise at white, 2.5 a module",
+            &[10.0, 20.0, 30.0, 40.0, 50.0, 60.0],
+            |s, noise| {
+                (s.module, s.noise) = (2.5, noise);
+            },
+        ),
         with("low contrast", "gray values of 255", &[80.0, 40.0, 24.0, 16.0, 10.0, 6.0], |s, values| {
             (s.half_contrast, s.noise) = (values / 2.0, 1.5);
         }),
         with("rotation", "any angle, pixels a module", &[4.0, 3.0, 2.5, 2.25, 2.0, 1.75], |s, px| {
             (s.module, s.any_turn) = (px, true);
         }),
-        with("perspective", "degrees, 5 pixels a module", &[20.0, 35.0, 45.0, 55.0, 62.0, 68.0], |s, degrees| {
-            (s.module, s.tilt, s.any_turn) = (5.0, degrees, true);
-        }),
-        with("dirt", "share covered", &[0.03, 0.06, 0.09, 0.12, 0.16, 0.2], |s, share| s.soil = share),
-        with("moiré", "depth of the beat", &[0.2, 0.4, 0.55, 0.7, 0.8, 0.9], |s, depth| s.beat = depth),
+        with(
+            "perspective",
+            "degrees, 5 pixels a module",
+            &[20.0, 35.0, 45.0, 55.0, 62.0, 68.0],
+            |s, degrees| {
+                (s.module, s.tilt, s.any_turn) = (5.0, degrees, true);
+            },
+        ),
+        with("dirt", "share covered", &[0.01, 0.02, 0.03, 0.04, 0.06, 0.08], |s, share| s.soil = share),
+        with("moiré", "depth of the beat", &[0.1, 0.2, 0.3, 0.4, 0.5, 0.65], |s, depth| s.beat = depth),
         with("dark mode", "pixels a module", &[6.0, 4.0, 3.0, 2.5, 2.0, 1.75], |s, px| {
             (s.module, s.dark_mode) = (px, true);
         }),

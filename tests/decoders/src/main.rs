@@ -76,7 +76,12 @@ fn main() -> Result<()> {
     let readers = bench.names.clone();
     bench.stop()?;
 
-    let mut all = Row { name: "all".into(), measure: String::new(), frames: 0, scores: vec![Score::default(); readers.len()] };
+    let mut all = Row {
+        name: "all".into(),
+        measure: String::new(),
+        frames: 0,
+        scores: vec![Score::default(); readers.len()],
+    };
     for row in &rows {
         all.frames += row.frames;
         all.scores.iter_mut().zip(&row.scores).for_each(|(all, one)| all.add(one));
@@ -97,7 +102,10 @@ fn verdict(readers: &[&str], rows: &[Row], empty: &Row) -> Result<()> {
         let ours = &row.scores[0];
         for (name, theirs) in readers.iter().zip(&row.scores).filter(|(name, _)| ZXING.contains(name)) {
             if theirs.read > ours.read {
-                behind.push(format!("{}: ours {} of {}, {name} {}", row.name, ours.read, row.frames, theirs.read));
+                behind.push(format!(
+                    "{}: ours {} of {}, {name} {}",
+                    row.name, ours.read, row.frames, theirs.read
+                ));
             }
         }
         if ours.wrong > 0 {
@@ -135,7 +143,12 @@ impl Bench {
     }
 
     fn row(&self, name: &str, measure: &str) -> Row {
-        Row { name: name.to_owned(), measure: measure.to_owned(), frames: 0, scores: vec![Score::default(); self.names.len()] }
+        Row {
+            name: name.to_owned(),
+            measure: measure.to_owned(),
+            frames: 0,
+            scores: vec![Score::default(); self.names.len()],
+        }
     }
 
     /// Shows the picture to all; true if zxing-cpp as it comes read it and ours did not.

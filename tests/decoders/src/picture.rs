@@ -40,7 +40,8 @@ impl Picture {
             let (x, y) = (along * cos, along * sin);
             let (left, top) = (x.floor(), y.floor());
             for (dx, dy) in [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)] {
-                let weight = (1.0 - (x - left - dx).abs()) * (1.0 - (y - top - dy).abs()) / (steps + 1) as f32;
+                let weight =
+                    (1.0 - (x - left - dx).abs()) * (1.0 - (y - top - dy).abs()) / (steps + 1) as f32;
                 let at = ((left + dx) as isize, (top + dy) as isize);
                 match taps.iter_mut().find(|t| (t.0, t.1) == at) {
                     Some(tap) => tap.2 += weight,
@@ -59,7 +60,8 @@ impl Picture {
             for (dx, dy, weight) in taps {
                 let from = (y as isize + dy).clamp(0, HEIGHT as isize - 1) as usize * WIDTH;
                 let source = &self.0[from..from + WIDTH];
-                let inner = &source[(reach as isize + dx) as usize..(WIDTH as isize - reach as isize + dx) as usize];
+                let inner =
+                    &source[(reach as isize + dx) as usize..(WIDTH as isize - reach as isize + dx) as usize];
                 for (o, s) in row[reach..WIDTH - reach].iter_mut().zip(inner) {
                     *o += s * weight;
                 }
@@ -82,7 +84,8 @@ impl Picture {
                 let (x, y) = (x as f32, y as f32);
                 let along = TAU * per_pixel * (x * cos + y * sin) + first;
                 let across = TAU * per_pixel * (y * cos - x * sin) + second;
-                *light *= (1.0 - depth * (0.5 + 0.5 * along.cos())) * (1.0 - depth * (0.5 + 0.5 * across.cos()));
+                *light *=
+                    (1.0 - depth * (0.5 + 0.5 * along.cos())) * (1.0 - depth * (0.5 + 0.5 * across.cos()));
             }
         }
     }

@@ -72,7 +72,8 @@ impl Card {
         let (first, last) = ((MARGIN * FINE) as f32, ((MARGIN + SIDE) * FINE) as f32);
         let mut left = share * (last - first) * (last - first);
         while left > 0.0 {
-            let light = if chance.below(2) == 0 { chance.between(10.0, 50.0) } else { chance.between(190.0, 240.0) };
+            let light =
+                if chance.below(2) == 0 { chance.between(10.0, 50.0) } else { chance.between(190.0, 240.0) };
             let (cx, cy) = (chance.between(first, last), chance.between(first, last));
             let f = FINE as f32;
             let (radius, length) = if chance.below(3) == 0 {

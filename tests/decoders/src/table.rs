@@ -48,11 +48,19 @@ pub struct Row {
 
 /// A table in Markdown of how many each reader read, in percent.
 pub fn successes(head: &str, readers: &[&str], rows: &[Row]) -> String {
-    let mut out = format!("| {head} | pictures | {} |\n|---|--:|{}\n", readers.join(" | "), "--:|".repeat(readers.len()));
+    let mut out = format!(
+        "| {head} | pictures | {} |\n|---|--:|{}\n",
+        readers.join(" | "),
+        "--:|".repeat(readers.len())
+    );
     for row in rows {
-        let cells: Vec<String> =
-            row.scores.iter().map(|s| format!("{:.0}", 100.0 * s.read as f64 / row.frames.max(1) as f64)).collect();
-        let what = if row.measure.is_empty() { row.name.clone() } else { format!("{} ({})", row.name, row.measure) };
+        let cells: Vec<String> = row
+            .scores
+            .iter()
+            .map(|s| format!("{:.0}", 100.0 * s.read as f64 / row.frames.max(1) as f64))
+            .collect();
+        let what =
+            if row.measure.is_empty() { row.name.clone() } else { format!("{} ({})", row.name, row.measure) };
         let _ = writeln!(out, "| {what} | {} | {} |", row.frames, cells.join(" | "));
     }
     out
