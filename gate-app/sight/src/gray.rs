@@ -76,6 +76,11 @@ impl<'p> Gray<'p> {
         Self::owned(out, self.width, self.height)
     }
 
+    /// Dark for light.
+    pub fn inverted(&self) -> Gray<'static> {
+        Self::owned(self.pixels.iter().map(|p| 255 - p).collect(), self.width, self.height)
+    }
+
     /// A part of it, cut off at its edges.
     pub fn part(&self, left: usize, top: usize, width: usize, height: usize) -> Gray<'static> {
         let (right, bottom) = ((left + width).min(self.width), (top + height).min(self.height));

@@ -82,49 +82,51 @@ impl<'p> Search<'p> {
 
     fn run(mut self) -> Option<String> {
         let whole = self.picture.clone();
-        if let Some(text) = self.blocks(&whole, View::WHOLE, (true, false)) {
+        if let Some(text) = self.blocks(&whole, View::WHOLE, 1.0) {
             return Some(text);
         }
         let halved = whole.halved();
         let by_half = View { scale: 2.0, ..View::WHOLE };
-        if let Some(text) = self.blocks(&halved, by_half, (true, true)) {
-            return Some(text);
-        }
-        if let Some(text) = self.ink(&halved, by_half, SCREEN) {
+        if let Some(text) = self.blocks_either_way(&halved, by_half) {
             return Some(text);
         }
         if whole.pixels.len() > LARGE {
             return Search::of(halved).run();
         }
-        if let Some(text) = self.ink(&whole.smoothed(), View::WHOLE, FAINT) {
+        // Light on dark as large as the picture is looked for here alone: a screen's code is not small.
+        let smooth = whole.smoothed();
+        if let Some(text) = self.ink(&smooth, View::WHOLE, FAINT, 1.0) {
+            return Some(text);
+        }
+        if let Some(text) = self.ink(&smooth.inverted(), View::WHOLE, FAINT, -1.0) {
+            return Some(text);
+        }
+        if let Some(text) = self.ink(&halved, by_half, SCREEN, 1.0) {
             return Some(text);
         }
         busy::squares(&whole, ENLARGED, 2).into_iter().find_map(|(left, top)| {
             let part = whole.part(left, top, ENLARGED, ENLARGED).enlarged();
-            self.blocks(&part, View { scale: 0.5, left: left as f32, top: top as f32 }, (true, true))
+            self.blocks_either_way(&part, View { scale: 0.5, left: left as f32, top: top as f32 })
         })
     }
 
-    /// By rxing's own binarizer, which looks at blocks of 8 × 8: dark on light, then light on dark; each in every third
-    /// row, or in fewer.
-    fn blocks(&mut self, version: &Gray<'_>, view: View, rows: (bool, bool)) -> Option<String> {
+    /// Dark on light, then light on dark.
+    fn blocks_either_way(&mut self, version: &Gray<'_>, view: View) -> Option<String> {
+        self.blocks(version, view, 1.0).or_else(|| self.blocks(&version.inverted(), view, -1.0))
+    }
+
+    /// By rxing's own binarizer, which looks at blocks of 8 × 8. It takes what is without contrast for paper, so that
+    /// the picture has to be inverted and not its bits.
+    fn blocks(&mut self, version: &Gray<'_>, view: View, sign: f32) -> Option<String> {
         let source =
             Luma8Source::new_with_slice(&version.pixels, version.width as u32, version.height as u32).ok()?;
         let binarizer = HybridBinarizer::new(source);
-        let mut bits = binarizer.get_black_matrix().ok()?.clone();
-        self.bits(&bits, view, 1.0, rows.0).or_else(|| {
-            bits.flip_self();
-            self.bits(&bits, view, -1.0, rows.1)
-        })
+        self.bits(binarizer.get_black_matrix().ok()?, view, sign, true)
     }
 
     /// By our own, which looks at the surroundings of each pixel.
-    fn ink(&mut self, version: &Gray<'_>, view: View, rule: Rule) -> Option<String> {
-        let mut bits = threshold::ink(version, REACH, rule)?;
-        self.bits(&bits, view, 1.0, false).or_else(|| {
-            bits.flip_self();
-            self.bits(&bits, view, -1.0, false)
-        })
+    fn ink(&mut self, version: &Gray<'_>, view: View, rule: Rule, sign: f32) -> Option<String> {
+        self.bits(&threshold::ink(version, REACH, rule)?, view, sign, false)
     }
 
     fn bits(&mut self, bits: &BitMatrix, view: View, sign: f32, every_row: bool) -> Option<String> {
