@@ -1,5 +1,7 @@
 //! Pictures of gray bytes, and what can be made of them.
 
+use crate::plane::At;
+
 /// A picture: row by row, one byte a pixel, 0 is black.
 #[derive(Debug, Clone)]
 pub struct Gray<'p> {
@@ -87,5 +89,20 @@ impl<'p> Gray<'p> {
         let (left, top) = (left.min(right), top.min(bottom));
         let out: Vec<u8> = (top..bottom).flat_map(|y| self.row(y)[left..right].iter().copied()).collect();
         Self::owned(out, right - left, bottom - top)
+    }
+
+    /// Light at a place between the pixels' middles; beyond the edge lies the edge.
+    pub fn at(&self, (x, y): At) -> f32 {
+        let within = |v: f32, end: usize| (v - 0.5).clamp(0.0, (end - 1) as f32);
+        let (x, y) = (within(x, self.width), within(y, self.height));
+        let (left, top) = (x as usize, y as usize);
+        let (right, bottom) = ((left + 1).min(self.width - 1), (top + 1).min(self.height - 1));
+        let (fx, fy) = (x - left as f32, y - top as f32);
+        let across = |row: &[u8]| {
+            let (a, b) = (f32::from(row[left]), f32::from(row[right]));
+            a + (b - a) * fx
+        };
+        let (upper, lower) = (across(self.row(top)), across(self.row(bottom)));
+        upper + (lower - upper) * fy
     }
 }

@@ -4,6 +4,7 @@
 //! known, say first where exactly the symbol lies and then how its modules run into each other: what lens, motion and
 //! noise have done is estimated as a filter of 25 taps that gives those modules back, and the same filter gives the others.
 
+use crate::gray::Gray;
 use crate::leveled::Leveled;
 use crate::pattern::{self, Known};
 use crate::plane::{At, Plane};
@@ -37,8 +38,34 @@ const WEIGHTS: usize = TAPS * TAPS + 1;
 /// How often the filter is fitted again to what it decided itself.
 const ROUNDS: usize = 3;
 
-/// Less than this before the plane is fitted: not even finder patterns lie there.
-const PROMISING: f32 = 0.12;
+/// Less than this, and what was taken for finder patterns is none.
+const ALIKE: f32 = 0.3;
+
+/// True if the three corners look like finder patterns of a symbol of `side` modules in the picture as it is: cheap, and
+/// refuses what noise and clutter bring.
+pub fn promising(picture: &Gray<'_>, corners: &Corners, side: usize, sign: f32) -> bool {
+    let span = side as f32 - 7.0;
+    let ((x0, y0), (x1, y1), (x2, y2)) = (corners.top_left, corners.top_right, corners.bottom_left);
+    let right = ((x1 - x0) / span, (y1 - y0) / span);
+    let down = ((x2 - x0) / span, (y2 - y0) / span);
+    let likeness = |(x, y): At| {
+        // Correlation of light with what a finder pattern and its separator would be.
+        let (mut light, mut squares, mut product) = (0.0_f32, 0.0_f32, 0.0_f32);
+        for (i, j) in (-4..=4_i8).flat_map(|j| (-4..=4_i8).map(move |i| (i, j))) {
+            let ring = i.abs().max(j.abs());
+            let (i, j) = (f32::from(i), f32::from(j));
+            let value = sign * picture.at((x + i * right.0 + j * down.0, y + i * right.1 + j * down.1));
+            light += value;
+            squares += value * value;
+            // 33 dark cells and 48 light ones: weighted, their sum is nothing.
+            product += if ring == 2 || ring == 4 { value / 48.0 } else { -value / 33.0 };
+        }
+        let spread = (squares / 81.0 - (light / 81.0) * (light / 81.0)).max(1.0).sqrt();
+        // Of two colours alone, light and dark are so many spreads apart.
+        product / spread / 2.04
+    };
+    (likeness(corners.top_left) + likeness(corners.top_right) + likeness(corners.bottom_left)) / 3.0 > ALIKE
+}
 
 /// The text of a symbol of `side` modules, dark on light if `sign` is 1 and light on dark if it is −1.
 pub fn read(picture: &Leveled, corners: &Corners, side: usize, sign: f32) -> Looked {
@@ -78,11 +105,7 @@ fn lie(picture: &Leveled, corners: &Corners, side: usize, sign: f32, known: &[Kn
             .sum();
         sum / known.len() as f32
     };
-    let start = [corners.top_left, corners.top_right, corners.bottom_left, flat];
-    let (finders, others) = known.split_at(pattern::FINDERS);
-    if agreement(&start, finders) < PROMISING {
-        return None;
-    }
+    let (_, others) = known.split_at(pattern::FINDERS);
     let moved = |(x, y): At, i: f32, j: f32| (x + i * right.0 + j * down.0, y + i * right.1 + j * down.1);
 
     // Seen from the side, the fourth point may lie several modules off.

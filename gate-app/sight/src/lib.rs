@@ -24,7 +24,7 @@ use rxing::qrcode::cpp_port::detector::{
     EstimateModuleSize, FindFinderPatterns, FinderPatternSet, GenerateFinderPatternSets, SampleQR,
 };
 use rxing::{Binarizer as _, Luma8Source};
-use threshold::Rule;
+use threshold::{Means, Rule};
 
 /// Larger pictures are halved until they are smaller: a code that fills a part of them has pixels enough.
 const LARGE: usize = 1_500_000;
@@ -39,9 +39,10 @@ const SMALLEST_MODULE: f32 = 1.2;
 /// A side of the squares that are enlarged: a code that needs it, of less than three pixels a module, with room around.
 const ENLARGED: usize = 208;
 /// Faint print, and anything that the blocks are too coarse for.
-const FAINT: Rule = Rule { percent: 100, margin: 2 };
+const FAINT_INK: Rule = Rule::Darker(2);
+const FAINT_LIGHT: Rule = Rule::Lighter(2);
 /// The dark bands of a screen's beat are still paper.
-const SCREEN: Rule = Rule { percent: 65, margin: 0 };
+const BANDS: Rule = Rule::Below(65);
 /// Modules of a side of a ticket's code: the first guess.
 const TICKET_SIDE: usize = 41;
 
@@ -94,14 +95,15 @@ impl<'p> Search<'p> {
             return Search::of(halved).run();
         }
         // Light on dark as large as the picture is looked for here alone: a screen's code is not small.
-        let smooth = whole.smoothed();
-        if let Some(text) = self.ink(&smooth, View::WHOLE, FAINT, 1.0) {
+        let means = Means::of(whole.smoothed(), REACH);
+        if let Some(text) = self.bits(&means.ink(FAINT_INK)?, View::WHOLE, 1.0, false) {
             return Some(text);
         }
-        if let Some(text) = self.ink(&smooth.inverted(), View::WHOLE, FAINT, -1.0) {
+        if let Some(text) = self.bits(&means.ink(FAINT_LIGHT)?, View::WHOLE, -1.0, false) {
             return Some(text);
         }
-        if let Some(text) = self.ink(&halved, by_half, SCREEN, 1.0) {
+        let bands = Means::of(halved, REACH).ink(BANDS)?;
+        if let Some(text) = self.bits(&bands, by_half, 1.0, false) {
             return Some(text);
         }
         busy::squares(&whole, ENLARGED, 2).into_iter().find_map(|(left, top)| {
@@ -122,11 +124,6 @@ impl<'p> Search<'p> {
             Luma8Source::new_with_slice(&version.pixels, version.width as u32, version.height as u32).ok()?;
         let binarizer = HybridBinarizer::new(source);
         self.bits(binarizer.get_black_matrix().ok()?, view, sign, true)
-    }
-
-    /// By our own, which looks at the surroundings of each pixel.
-    fn ink(&mut self, version: &Gray<'_>, view: View, rule: Rule, sign: f32) -> Option<String> {
-        self.bits(&threshold::ink(version, REACH, rule)?, view, sign, false)
     }
 
     fn bits(&mut self, bits: &BitMatrix, view: View, sign: f32, every_row: bool) -> Option<String> {
@@ -155,8 +152,6 @@ impl<'p> Search<'p> {
         if known || self.grids.len() == GRIDS {
             return None;
         }
-        self.grids.push((corners, sign));
-
         let sizes = [(set.tl, set.tr), (set.tr, set.tl), (set.tl, set.bl), (set.bl, set.tl)]
             .map(|(a, b)| EstimateModuleSize(bits, a, b) as f32 * scale);
         let found: Vec<f32> = sizes.into_iter().filter(|s| *s > 0.0).collect();
@@ -172,8 +167,14 @@ impl<'p> Search<'p> {
         if module < SMALLEST_MODULE {
             return None;
         }
+        let mut sides = sides(span / module + 7.0);
+        sides.retain(|side| grid::promising(&self.picture, &corners, *side, sign));
+        if sides.is_empty() {
+            return None;
+        }
+        self.grids.push((corners, sign));
         let picture = self.leveled(&corners, module)?;
-        for side in sides(span / module + 7.0) {
+        for side in sides {
             match grid::read(&picture, &corners, side, sign) {
                 Looked::Read(text) => return Some(text),
                 // No other side would agree better.

@@ -21,7 +21,7 @@ use table::{Row, Score};
 #[derive(Debug, Parser)]
 struct Args {
     /// Pictures of each strength of each condition.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 4)]
     frames: usize,
     /// The Python that has zxing-cpp; without it, zxing-cpp takes no part.
     #[arg(long, requires = "script")]
