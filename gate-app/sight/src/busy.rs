@@ -33,7 +33,7 @@ pub fn squares(picture: &Gray<'_>, side: usize, count: usize) -> Vec<(usize, usi
         let sum = (y..y + high).map(|y| busy[y * columns..][x..x + wide].iter().sum::<u32>()).sum();
         found.push((sum, x, y));
     }
-    found.sort_by(|a, b| b.0.cmp(&a.0));
+    found.sort_by_key(|(sum, ..)| std::cmp::Reverse(*sum));
     let mut out: Vec<(usize, usize)> = Vec::new();
     for (_, x, y) in found {
         let apart = |other: &(usize, usize)| other.0.abs_diff(x).max(other.1.abs_diff(y)) * 2 >= tiles;

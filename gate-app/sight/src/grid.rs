@@ -2,7 +2,7 @@
 //!
 //! A binarizer decides each pixel by itself; here the symbol's own function patterns, some 270 modules whose colours are
 //! known, say first where exactly the symbol lies and then how its modules run into each other: what lens, motion and
-//! noise have done is estimated as a filter of 25 taps that gives those modules back, and the same filter gives the others.
+//! noise have done is estimated as a filter that gives those modules back, and the same filter gives the others.
 
 use crate::gray::Gray;
 use crate::leveled::Leveled;
@@ -31,10 +31,12 @@ pub enum Looked {
 
 /// Fewer of the known modules than this agree with the picture: no symbol lies there. Of 1; noise alone comes to 0.2.
 const AGREED: f32 = 0.3;
-/// Taps in each direction, half a module apart.
-const TAPS: usize = 5;
-/// And a constant.
-const WEIGHTS: usize = TAPS * TAPS + 1;
+/// Half modules that the filter reaches to each side: at first, when only the known modules teach it, …
+const NARROW: usize = 2;
+/// … and when what it has decided teaches it too.
+const WIDE: usize = 3;
+/// Towards small taps.
+const PULL: f32 = 0.03;
 /// How often the filter is fitted again to what it decided itself.
 const ROUNDS: usize = 3;
 
@@ -152,7 +154,7 @@ fn lie(picture: &Leveled, corners: &Corners, side: usize, sign: f32, known: &[Kn
     Plane::through(&modules, &best.1)
 }
 
-/// A symbol's light at every half module, with a module around it.
+/// A symbol's light at every half module, with a module and a half around it.
 struct Fine {
     side: usize,
     across: usize,
@@ -161,11 +163,12 @@ struct Fine {
 
 impl Fine {
     fn of(picture: &Leveled, plane: &Plane, side: usize, sign: f32) -> Self {
-        let across = 2 * side + 3;
+        let across = 2 * side + 2 * WIDE - 1;
         let mut light = Vec::with_capacity(across * across);
         for (j, i) in (0..across).flat_map(|j| (0..across).map(move |i| (j, i))) {
-            // Module m has its middle at 2 m + 2.
-            let (u, v) = (i as f32 * 0.5 - 0.5, j as f32 * 0.5 - 0.5);
+            // Module m has its middle at 2 m + WIDE.
+            let place = |n: usize| (n as f32 - WIDE as f32 + 1.0) * 0.5;
+            let (u, v) = (place(i), place(j));
             let near = [(-0.125, -0.125), (0.125, -0.125), (-0.125, 0.125), (0.125, 0.125)];
             let sum: f32 = near.iter().map(|(du, dv)| picture.at(plane.seen((u + du, v + dv)))).sum();
             light.push(sign * sum / near.len() as f32);
@@ -176,83 +179,87 @@ impl Fine {
     fn read(&self, known: &[Known]) -> Option<String> {
         let side = self.side;
         let truth = || known.iter().map(|k| (k.x, k.y, if k.dark { -1.0 } else { 1.0 }));
-        let mut weights = self.fit(truth())?;
-        for _ in 0..=ROUNDS {
-            let values = self.values(&weights);
+        let mut weights = self.fit(NARROW, truth())?;
+        for round in 0..=ROUNDS {
+            let values = self.values(if round == 0 { NARROW } else { WIDE }, &weights);
             if let Some(text) = decoded(side, |n| values[n] < 0.0) {
                 return Some(text);
             }
             // What is clear teaches what is not.
             let clear = values.iter().enumerate().filter(|(_, v)| v.abs() > 0.3);
             let sure = clear.map(|(n, v)| (n % side, n / side, v.signum()));
-            weights = self.fit(sure.chain(truth()))?;
+            weights = self.fit(WIDE, sure.chain(truth()))?;
         }
-        decoded(side, |n| self.middle(n % side, n / side) < 0.0)
+        decoded(side, |n| self.light[(2 * (n / side) + WIDE) * self.across + 2 * (n % side) + WIDE] < 0.0)
     }
 
-    fn around(&self, x: usize, y: usize) -> [f32; WEIGHTS] {
-        let mut out = [1.0; WEIGHTS];
-        for (j, row) in out[..TAPS * TAPS].chunks_exact_mut(TAPS).enumerate() {
-            row.copy_from_slice(&self.light[(2 * y + j) * self.across + 2 * x..][..TAPS]);
+    /// What the filter sees of a module: light around it, and a constant.
+    fn around(&self, reach: usize, (x, y): (usize, usize), out: &mut [f32]) {
+        let taps = 2 * reach + 1;
+        let (constant, light) = out.split_last_mut().expect("a filter has a constant");
+        *constant = 1.0;
+        for (j, row) in light.chunks_exact_mut(taps).enumerate() {
+            let from = (2 * y + WIDE - reach + j) * self.across + 2 * x + WIDE - reach;
+            row.copy_from_slice(&self.light[from..from + taps]);
         }
-        out
-    }
-
-    fn middle(&self, x: usize, y: usize) -> f32 {
-        self.light[(2 * y + 2) * self.across + 2 * x + 2]
     }
 
     /// The taps that give these modules' colours back best (least squares, with a pull towards small taps).
-    fn fit(&self, truth: impl Iterator<Item = (usize, usize, f32)>) -> Option<[f32; WEIGHTS]> {
-        let mut products = [[0.0_f32; WEIGHTS]; WEIGHTS];
-        let mut wanted = [0.0_f32; WEIGHTS];
-        let mut count = 0.0;
+    fn fit(&self, reach: usize, truth: impl Iterator<Item = (usize, usize, f32)>) -> Option<Vec<f32>> {
+        let count = weights(reach);
+        let mut products = vec![0.0_f32; count * count];
+        let mut wanted = vec![0.0_f32; count];
+        let mut around = vec![0.0_f32; count];
+        let mut taught = 0.0;
         for (x, y, colour) in truth {
-            let around = self.around(x, y);
+            self.around(reach, (x, y), &mut around);
             for (n, a) in around.iter().enumerate() {
-                for (product, b) in products[n][..=n].iter_mut().zip(&around) {
+                for (product, b) in products[n * count..][..=n].iter_mut().zip(&around) {
                     *product += a * b;
                 }
                 wanted[n] += a * colour;
             }
-            count += 1.0;
+            taught += 1.0;
         }
-        for (n, row) in products.iter_mut().enumerate() {
-            row[n] += 0.03 * count;
-        }
+        (0..count).for_each(|n| products[n * count + n] += PULL * taught);
         solved(products, wanted)
     }
 
-    fn values(&self, weights: &[f32; WEIGHTS]) -> Vec<f32> {
-        (0..self.side * self.side)
-            .map(|n| self.around(n % self.side, n / self.side).iter().zip(weights).map(|(a, w)| a * w).sum())
-            .collect()
+    fn values(&self, reach: usize, filter: &[f32]) -> Vec<f32> {
+        let mut around = vec![0.0_f32; weights(reach)];
+        let value = |n: usize| {
+            self.around(reach, (n % self.side, n / self.side), &mut around);
+            around.iter().zip(filter).map(|(a, w)| a * w).sum()
+        };
+        (0..self.side * self.side).map(value).collect()
     }
 }
 
+const fn weights(reach: usize) -> usize {
+    (2 * reach + 1) * (2 * reach + 1) + 1
+}
+
 /// Solves a symmetric system, of which the lower half is given, by Cholesky's decomposition.
-fn solved(mut a: [[f32; WEIGHTS]; WEIGHTS], mut b: [f32; WEIGHTS]) -> Option<[f32; WEIGHTS]> {
-    for i in 0..WEIGHTS {
+fn solved(mut a: Vec<f32>, mut b: Vec<f32>) -> Option<Vec<f32>> {
+    let count = b.len();
+    for i in 0..count {
         for j in 0..=i {
-            let sum: f32 = (0..j).map(|k| a[i][k] * a[j][k]).sum();
-            if i == j {
-                let rest = a[i][i] - sum;
-                if rest <= 0.0 {
-                    return None;
-                }
-                a[i][i] = rest.sqrt();
-            } else {
-                a[i][j] = (a[i][j] - sum) / a[j][j];
+            let (row, other) = (&a[i * count..][..j], &a[j * count..][..j]);
+            let sum: f32 = row.iter().zip(other).map(|(p, q)| p * q).sum();
+            let rest = a[i * count + j] - sum;
+            if i == j && rest <= 0.0 {
+                return None;
             }
+            a[i * count + j] = if i == j { rest.sqrt() } else { rest / a[j * count + j] };
         }
     }
-    for i in 0..WEIGHTS {
-        let sum: f32 = (0..i).map(|k| a[i][k] * b[k]).sum();
-        b[i] = (b[i] - sum) / a[i][i];
+    for i in 0..count {
+        let sum: f32 = (0..i).map(|k| a[i * count + k] * b[k]).sum();
+        b[i] = (b[i] - sum) / a[i * count + i];
     }
-    for i in (0..WEIGHTS).rev() {
-        let sum: f32 = (i + 1..WEIGHTS).map(|k| a[k][i] * b[k]).sum();
-        b[i] = (b[i] - sum) / a[i][i];
+    for i in (0..count).rev() {
+        let sum: f32 = (i + 1..count).map(|k| a[k * count + i] * b[k]).sum();
+        b[i] = (b[i] - sum) / a[i * count + i];
     }
     Some(b)
 }

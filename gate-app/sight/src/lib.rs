@@ -11,18 +11,17 @@ mod grid;
 mod leveled;
 mod pattern;
 mod plane;
+mod sets;
 mod threshold;
 
 use gray::Gray;
 use grid::{Corners, Looked};
 use leveled::Leveled;
 use plane::At;
-use rxing::common::cpp_essentials::DecoderResult;
+use rxing::common::cpp_essentials::{ConcentricPattern, DecoderResult};
 use rxing::common::{BitMatrix, DetectorRXingResult as _, HybridBinarizer};
 use rxing::qrcode::cpp_port::decoder::Decode;
-use rxing::qrcode::cpp_port::detector::{
-    EstimateModuleSize, FindFinderPatterns, FinderPatternSet, GenerateFinderPatternSets, SampleQR,
-};
+use rxing::qrcode::cpp_port::detector::{EstimateModuleSize, FindFinderPatterns, FinderPatternSet, SampleQR};
 use rxing::{Binarizer as _, Luma8Source};
 use threshold::{Means, Rule};
 
@@ -127,15 +126,14 @@ impl<'p> Search<'p> {
     }
 
     fn bits(&mut self, bits: &BitMatrix, view: View, sign: f32, every_row: bool) -> Option<String> {
-        let mut patterns = FindFinderPatterns(bits, every_row, 0);
-        let sets = GenerateFinderPatternSets(&mut patterns);
-        for set in sets.iter().take(SETS) {
+        let sets = sets::of(FindFinderPatterns(bits, every_row, 0));
+        for set in &sets {
             let text = SampleQR(bits, set).ok().and_then(|found| text(Decode(found.getBits())));
             if text.is_some() {
                 return text;
             }
         }
-        sets.iter().take(3).find_map(|set| self.grid(bits, set, view, sign))
+        sets.iter().find_map(|set| self.grid(bits, set, view, sign))
     }
 
     fn grid(&mut self, bits: &BitMatrix, set: &FinderPatternSet, view: View, sign: f32) -> Option<String> {
@@ -152,22 +150,21 @@ impl<'p> Search<'p> {
         if known || self.grids.len() == GRIDS {
             return None;
         }
-        let sizes = [(set.tl, set.tr), (set.tr, set.tl), (set.tl, set.bl), (set.bl, set.tl)]
-            .map(|(a, b)| EstimateModuleSize(bits, a, b) as f32 * scale);
-        let found: Vec<f32> = sizes.into_iter().filter(|s| *s > 0.0).collect();
+        // Modules along the upper and the left side, each by what the pattern at either end says of their size.
         let length = |a: At, b: At| (a.0 - b.0).hypot(a.1 - b.1);
-        let span = (length(corners.top_left, corners.top_right)
-            + length(corners.top_left, corners.bottom_left))
-            / 2.0;
-        let module = if found.is_empty() {
-            set.tl.size as f32 * scale / 7.0
-        } else {
-            found.iter().sum::<f32>() / found.len() as f32
+        let along = |other: ConcentricPattern, at: At| {
+            let sizes = [(set.tl, other), (other, set.tl)].map(|(a, b)| EstimateModuleSize(bits, a, b));
+            let found = sizes.iter().filter(|size| **size > 0.0);
+            let module = found.clone().sum::<f64>() as f32 * scale / found.count().max(1) as f32;
+            let module = if module > 0.0 { module } else { set.tl.size as f32 * scale / 7.0 };
+            (module, length(corners.top_left, at) / module + 7.0)
         };
-        if module < SMALLEST_MODULE {
+        let (upper, left) = (along(set.tr, corners.top_right), along(set.bl, corners.bottom_left));
+        let module = upper.0.max(left.0);
+        if !(SMALLEST_MODULE..1_000.0).contains(&module) {
             return None;
         }
-        let mut sides = sides(span / module + 7.0);
+        let mut sides = sides((upper.1 + left.1) / 2.0);
         sides.retain(|side| grid::promising(&self.picture, &corners, *side, sign));
         if sides.is_empty() {
             return None;
