@@ -19,6 +19,14 @@ pub struct Corners {
     pub bottom_left: At,
 }
 
+impl Corners {
+    /// One module to the right and one down, in pixels, if so many lie between the corners.
+    fn steps(&self, span: f32) -> (At, At) {
+        let ((x0, y0), (x1, y1), (x2, y2)) = (self.top_left, self.top_right, self.bottom_left);
+        (((x1 - x0) / span, (y1 - y0) / span), ((x2 - x0) / span, (y2 - y0) / span))
+    }
+}
+
 /// What came of it.
 #[derive(Debug)]
 pub enum Looked {
@@ -46,27 +54,52 @@ const ALIKE: f32 = 0.3;
 /// True if the three corners look like finder patterns of a symbol of `side` modules in the picture as it is: cheap, and
 /// refuses what noise and clutter bring.
 pub fn promising(picture: &Gray<'_>, corners: &Corners, side: usize, sign: f32) -> bool {
-    let span = side as f32 - 7.0;
-    let ((x0, y0), (x1, y1), (x2, y2)) = (corners.top_left, corners.top_right, corners.bottom_left);
-    let right = ((x1 - x0) / span, (y1 - y0) / span);
-    let down = ((x2 - x0) / span, (y2 - y0) / span);
-    let likeness = |(x, y): At| {
-        // Correlation of light with what a finder pattern and its separator would be.
-        let (mut light, mut squares, mut product) = (0.0_f32, 0.0_f32, 0.0_f32);
-        for (i, j) in (-4..=4_i8).flat_map(|j| (-4..=4_i8).map(move |i| (i, j))) {
-            let ring = i.abs().max(j.abs());
-            let (i, j) = (f32::from(i), f32::from(j));
-            let value = sign * picture.at((x + i * right.0 + j * down.0, y + i * right.1 + j * down.1));
-            light += value;
-            squares += value * value;
-            // 33 dark cells and 48 light ones: weighted, their sum is nothing.
-            product += if ring == 2 || ring == 4 { value / 48.0 } else { -value / 33.0 };
-        }
-        let spread = (squares / 81.0 - (light / 81.0) * (light / 81.0)).max(1.0).sqrt();
-        // Of two colours alone, light and dark are so many spreads apart.
-        product / spread / 2.04
-    };
-    (likeness(corners.top_left) + likeness(corners.top_right) + likeness(corners.bottom_left)) / 3.0 > ALIKE
+    let (right, down) = corners.steps(side as f32 - 7.0);
+    let all = [corners.top_left, corners.top_right, corners.bottom_left];
+    all.iter().map(|at| likeness(picture, *at, right, down, sign)).sum::<f32>() / 3.0 > ALIKE
+}
+
+/// Two of the corners are known, the third is guessed: the corners with the guess moved, by three modules at most, to
+/// where a finder pattern is, if one is.
+pub fn third(picture: &Gray<'_>, corners: &Corners, module: f32, sign: f32) -> Option<Corners> {
+    let ((x0, y0), (x1, y1)) = (corners.top_left, corners.top_right);
+    let span = ((x1 - x0).hypot(y1 - y0) / module).max(14.0);
+    let (right, down) = corners.steps(span);
+    let mut all = [corners.top_left, corners.top_right, corners.bottom_left];
+    // The one that looks least like one is the guess.
+    let alike = all.map(|at| likeness(picture, at, right, down, sign));
+    let guess = (0..3).min_by(|a, b| alike[*a].total_cmp(&alike[*b]))?;
+    if (0..3).any(|n| n != guess && alike[n] < ALIKE) {
+        return None;
+    }
+    let from = all[guess];
+    let places = (-6..=6_i8).flat_map(|j| (-6..=6_i8).map(move |i| (f32::from(i) / 2.0, f32::from(j) / 2.0)));
+    let (best, at) = places
+        .map(|(i, j)| (from.0 + i * right.0 + j * down.0, from.1 + i * right.1 + j * down.1))
+        .map(|at| (likeness(picture, at, right, down, sign), at))
+        .max_by(|a, b| a.0.total_cmp(&b.0))?;
+    if best < ALIKE {
+        return None;
+    }
+    all[guess] = at;
+    Some(Corners { top_left: all[0], top_right: all[1], bottom_left: all[2] })
+}
+
+/// Correlation of the light around a place with a finder pattern and its separator: 1 for one.
+fn likeness(picture: &Gray<'_>, (x, y): At, right: At, down: At, sign: f32) -> f32 {
+    let (mut light, mut squares, mut product) = (0.0_f32, 0.0_f32, 0.0_f32);
+    for (i, j) in (-4..=4_i8).flat_map(|j| (-4..=4_i8).map(move |i| (i, j))) {
+        let ring = i.abs().max(j.abs());
+        let (i, j) = (f32::from(i), f32::from(j));
+        let value = sign * picture.at((x + i * right.0 + j * down.0, y + i * right.1 + j * down.1));
+        light += value;
+        squares += value * value;
+        // 33 dark cells and 48 light ones: weighted, their sum is nothing.
+        product += if ring == 2 || ring == 4 { value / 48.0 } else { -value / 33.0 };
+    }
+    let spread = (squares / 81.0 - (light / 81.0) * (light / 81.0)).max(1.0).sqrt();
+    // Of two colours alone, light and dark are so many spreads apart.
+    product / spread / 2.04
 }
 
 /// The text of a symbol of `side` modules, dark on light if `sign` is 1 and light on dark if it is −1.
@@ -91,9 +124,8 @@ fn lie(picture: &Leveled, corners: &Corners, side: usize, sign: f32, known: &[Kn
     let fourth = if side > 21 { far - 3.0 } else { far };
     let modules = [(3.5, 3.5), (far, 3.5), (3.5, far), (fourth, fourth)];
     let span = far - 3.5;
-    let ((x0, y0), (x1, y1), (x2, y2)) = (corners.top_left, corners.top_right, corners.bottom_left);
-    let right = ((x1 - x0) / span, (y1 - y0) / span);
-    let down = ((x2 - x0) / span, (y2 - y0) / span);
+    let (right, down) = corners.steps(span);
+    let (x0, y0) = corners.top_left;
     let along = fourth - 3.5;
     let flat = (x0 + along * (right.0 + down.0), y0 + along * (right.1 + down.1));
     let agreement = |pixels: &[At; 4], known: &[Known]| {

@@ -42,6 +42,8 @@ const FAINT_INK: Rule = Rule::Darker(2);
 const FAINT_LIGHT: Rule = Rule::Lighter(2);
 /// The dark bands of a screen's beat are still paper.
 const BANDS: Rule = Rule::Below(65);
+/// Finder patterns that are kept, of each kind.
+const NOTED: usize = 8;
 /// Modules of a side of a ticket's code: the first guess.
 const TICKET_SIDE: usize = 41;
 
@@ -73,11 +75,13 @@ struct Search<'p> {
     picture: Gray<'p>,
     /// Already read from the gray picture.
     grids: Vec<(Corners, f32)>,
+    /// Finder patterns of all versions, in the picture's pixels; dark on light and light on dark.
+    patterns: [Vec<ConcentricPattern>; 2],
 }
 
 impl<'p> Search<'p> {
     fn of(picture: Gray<'p>) -> Self {
-        Self { picture, grids: Vec::new() }
+        Self { picture, grids: Vec::new(), patterns: [Vec::new(), Vec::new()] }
     }
 
     fn run(mut self) -> Option<String> {
@@ -105,10 +109,14 @@ impl<'p> Search<'p> {
         if let Some(text) = self.bits(&bands, by_half, 1.0, false) {
             return Some(text);
         }
-        busy::squares(&whole, ENLARGED, 2).into_iter().find_map(|(left, top)| {
+        for (left, top) in busy::squares(&whole, ENLARGED, 2) {
             let part = whole.part(left, top, ENLARGED, ENLARGED).enlarged();
-            self.blocks_either_way(&part, View { scale: 0.5, left: left as f32, top: top as f32 })
-        })
+            let view = View { scale: 0.5, left: left as f32, top: top as f32 };
+            if let Some(text) = self.blocks_either_way(&part, view) {
+                return Some(text);
+            }
+        }
+        self.together()
     }
 
     /// Dark on light, then light on dark.
@@ -126,7 +134,9 @@ impl<'p> Search<'p> {
     }
 
     fn bits(&mut self, bits: &BitMatrix, view: View, sign: f32, every_row: bool) -> Option<String> {
-        let sets = sets::of(FindFinderPatterns(bits, every_row, 0));
+        let patterns = FindFinderPatterns(bits, every_row, 0);
+        self.note(&patterns, view, sign);
+        let sets = sets::of(patterns);
         for set in &sets {
             let text = SampleQR(bits, set).ok().and_then(|found| text(Decode(found.getBits())));
             if text.is_some() {
@@ -140,16 +150,6 @@ impl<'p> Search<'p> {
         let View { scale, left, top } = view;
         let at = |p: rxing::Point| (p.x * scale + left, p.y * scale + top);
         let corners = Corners { top_left: at(set.tl.p), top_right: at(set.tr.p), bottom_left: at(set.bl.p) };
-        let near = |a: At, b: At| (a.0 - b.0).abs() + (a.1 - b.1).abs() < set.tl.size as f32 * scale / 4.0;
-        let known = self.grids.iter().any(|(other, its)| {
-            *its == sign
-                && near(other.top_left, corners.top_left)
-                && near(other.top_right, corners.top_right)
-                && near(other.bottom_left, corners.bottom_left)
-        });
-        if known || self.grids.len() == GRIDS {
-            return None;
-        }
         // Modules along the upper and the left side, each by what the pattern at either end says of their size.
         let length = |a: At, b: At| (a.0 - b.0).hypot(a.1 - b.1);
         let along = |other: ConcentricPattern, at: At| {
@@ -161,22 +161,76 @@ impl<'p> Search<'p> {
         };
         let (upper, left) = (along(set.tr, corners.top_right), along(set.bl, corners.bottom_left));
         let module = upper.0.max(left.0);
-        if !(SMALLEST_MODULE..1_000.0).contains(&module) {
+        self.look(&corners, module, (upper.1 + left.1) / 2.0, sign)
+    }
+
+    /// Reads the gray picture where a symbol of about so many modules, each of about so many pixels, may have its corners.
+    fn look(&mut self, corners: &Corners, module: f32, modules: f32, sign: f32) -> Option<String> {
+        let near = |a: At, b: At| (a.0 - b.0).abs() + (a.1 - b.1).abs() < module * 2.0;
+        let known = self.grids.iter().any(|(other, its)| {
+            *its == sign
+                && near(other.top_left, corners.top_left)
+                && near(other.top_right, corners.top_right)
+                && near(other.bottom_left, corners.bottom_left)
+        });
+        if known || self.grids.len() >= GRIDS || !(SMALLEST_MODULE..1_000.0).contains(&module) {
             return None;
         }
-        let mut sides = sides((upper.1 + left.1) / 2.0);
-        sides.retain(|side| grid::promising(&self.picture, &corners, *side, sign));
+        let mut sides = sides(modules);
+        sides.retain(|side| grid::promising(&self.picture, corners, *side, sign));
         if sides.is_empty() {
             return None;
         }
-        self.grids.push((corners, sign));
-        let picture = self.leveled(&corners, module)?;
+        self.grids.push((*corners, sign));
+        let picture = self.leveled(corners, module)?;
         for side in sides {
-            match grid::read(&picture, &corners, side, sign) {
+            match grid::read(&picture, corners, side, sign) {
                 Looked::Read(text) => return Some(text),
                 // No other side would agree better.
                 Looked::Unclear => return None,
                 Looked::Nothing => {}
+            }
+        }
+        None
+    }
+
+    /// Keeps finder patterns for [`Search::together`].
+    fn note(&mut self, patterns: &[ConcentricPattern], view: View, sign: f32) {
+        let all = &mut self.patterns[usize::from(sign < 0.0)];
+        for pattern in patterns {
+            let p =
+                rxing::Point::new(pattern.p.x * view.scale + view.left, pattern.p.y * view.scale + view.top);
+            let size = (pattern.size as f32 * view.scale).round() as i32;
+            let known = |other: &ConcentricPattern| {
+                (other.p.x - p.x).abs().max((other.p.y - p.y).abs()) < other.size as f32 / 2.0
+            };
+            if size as f32 > 7.0 * SMALLEST_MODULE && all.len() < NOTED && !all.iter().any(known) {
+                all.push(ConcentricPattern { p, size });
+            }
+        }
+    }
+
+    /// What one version of the picture has hidden another has shown: finder patterns of all of them, and where there are
+    /// but two, the place where the third must be.
+    fn together(&mut self) -> Option<String> {
+        for (patterns, sign) in std::mem::take(&mut self.patterns).into_iter().zip([1.0, -1.0]) {
+            let threes = sets::aslant(&patterns).into_iter().map(|set| {
+                let at = |p: ConcentricPattern| (p.p.x, p.p.y);
+                let size = (set.tl.size + set.tr.size + set.bl.size) as f32 / 3.0;
+                (Corners { top_left: at(set.tl), top_right: at(set.tr), bottom_left: at(set.bl) }, size / 7.0)
+            });
+            let found: Vec<(Corners, f32)> = threes.collect();
+            let guessed = sets::pairs(&patterns).into_iter().filter_map(|(corners, module)| {
+                Some((grid::third(&self.picture, &corners, module, sign)?, module))
+            });
+            let all: Vec<(Corners, f32)> = found.into_iter().chain(guessed).collect();
+            for (corners, module) in all {
+                let length = |a: At, b: At| (a.0 - b.0).hypot(a.1 - b.1);
+                let span = length(corners.top_left, corners.top_right)
+                    + length(corners.top_left, corners.bottom_left);
+                if let Some(text) = self.look(&corners, module, span / 2.0 / module + 7.0, sign) {
+                    return Some(text);
+                }
             }
         }
         None

@@ -1,11 +1,15 @@
 //! Which finder patterns may belong together.
 
+use crate::grid::Corners;
+use crate::plane::At;
 use rxing::common::cpp_essentials::ConcentricPattern;
 use rxing::qrcode::cpp_port::detector::{FinderPatternSet, GenerateFinderPatternSets};
 
 /// Patterns of which every three are looked at, largest first.
 const PATTERNS: usize = 12;
-/// Of these sets, so many.
+/// Guesses from two patterns.
+const GUESSES: usize = 36;
+/// Of sets that are seen from the side, so many.
 const ASLANT_SETS: usize = 8;
 /// One side of a symbol that lies aslant looks longer than the other, at most so many times.
 const LONGER: f32 = 3.0;
@@ -19,26 +23,53 @@ pub fn of(mut patterns: Vec<ConcentricPattern>) -> Vec<FinderPatternSet> {
     sets.truncate(super::SETS);
     patterns.sort_by_key(|p| std::cmp::Reverse(p.size));
     patterns.truncate(PATTERNS);
-    let mut aslant: Vec<(f32, FinderPatternSet)> = Vec::new();
-    let count = patterns.len();
-    for corner in 0..count {
-        for first in 0..count {
-            for second in first + 1..count {
-                if first == corner || second == corner {
-                    continue;
-                }
-                let set = (patterns[corner], patterns[first], patterns[second]);
-                if let Some(found) = plausible(set)
-                    && !sets.contains(&found.1)
-                {
-                    aslant.push(found);
-                }
-            }
+    let more: Vec<FinderPatternSet> =
+        aslant(&patterns).into_iter().filter(|set| !sets.contains(set)).collect();
+    sets.extend(more);
+    sets
+}
+
+/// All plausible sets among a few patterns, however much aslant.
+pub fn aslant(patterns: &[ConcentricPattern]) -> Vec<FinderPatternSet> {
+    let mut found: Vec<(f32, FinderPatternSet)> = Vec::new();
+    for (n, corner) in patterns.iter().enumerate() {
+        for (m, first) in patterns.iter().enumerate().filter(|(m, _)| *m != n) {
+            let rest = patterns.iter().enumerate().skip(m + 1).filter(|(k, _)| *k != n);
+            found.extend(rest.filter_map(|(_, second)| plausible((*corner, *first, *second))));
         }
     }
-    aslant.sort_by(|a, b| a.0.total_cmp(&b.0));
-    sets.extend(aslant.into_iter().map(|(_, set)| set).take(ASLANT_SETS));
-    sets
+    found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    found.into_iter().map(|(_, set)| set).take(ASLANT_SETS).collect()
+}
+
+/// Where three corners may be if two of them are known, and the pixels of a module. Seen from the front: from the side,
+/// the third lies near.
+pub fn pairs(patterns: &[ConcentricPattern]) -> Vec<(Corners, f32)> {
+    let mut out = Vec::new();
+    for (n, a) in patterns.iter().enumerate() {
+        for b in &patterns[n + 1..] {
+            let (x, y) = (b.p.x - a.p.x, b.p.y - a.p.y);
+            let module = (a.size + b.size) as f32 / 14.0;
+            let modules = x.hypot(y) / module;
+            if a.size.max(b.size) * 2 > a.size.min(b.size) * 3 || !(12.0..240.0).contains(&modules) {
+                continue;
+            }
+            let (first, second) = ((a.p.x, a.p.y), (b.p.x, b.p.y));
+            // Clockwise from the first to the second is one side of the line between them.
+            let beside = |(px, py): At, turn: f32, share: f32| (px - y * turn * share, py + x * turn * share);
+            let corners = |top_left, top_right, bottom_left| Corners { top_left, top_right, bottom_left };
+            let middle = ((first.0 + second.0) / 2.0, (first.1 + second.1) / 2.0);
+            // They are the two upper ones, or the two left ones, either way round; or those across.
+            out.push((corners(first, second, beside(first, 1.0, 1.0)), module));
+            out.push((corners(second, first, beside(second, -1.0, 1.0)), module));
+            out.push((corners(first, beside(first, -1.0, 1.0), second), module));
+            out.push((corners(second, beside(second, 1.0, 1.0), first), module));
+            out.push((corners(beside(middle, -1.0, 0.5), second, first), module));
+            out.push((corners(beside(middle, 1.0, 0.5), first, second), module));
+        }
+    }
+    out.truncate(GUESSES);
+    out
 }
 
 /// The set that has this corner, and how little plausible it is.
