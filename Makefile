@@ -69,6 +69,7 @@ test-all: test ## adds the gate's window, the tour, performed against a server o
 	@scripts/third/localstripe
 	@scripts/third/web-push
 	@scripts/third/webhooks
+	@scripts/third/decoders
 	@scripts/third/browser
 	@scripts/third/window
 	@scripts/run --once

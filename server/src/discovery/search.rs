@@ -19,6 +19,8 @@ use crate::store::search_words;
 
 /// More matches are not ranked one by one but read in order of an index.
 const RANKED: i64 = 1_000;
+/// Of those that may be mistyped; comparing letters costs ten times as much as ranking words.
+const RANKED_TYPOS: i64 = 300;
 /// Whoever began to rank goes on ranking, however many have come since.
 const RANKED_STILL: i64 = 1_000_000;
 /// Circles around a point grow until a page is full.
@@ -245,7 +247,12 @@ async fn of_stage(
         by,
         folded: asked.query.as_ref().map_or("", |q| q.folded.as_str()),
         exact: readings.map_or("", |r| r.exact.as_str()),
-        most: if place.is_some() || by == RankBy::Distance { RANKED_STILL } else { RANKED },
+        most: match by {
+            _ if place.is_some() => RANKED_STILL,
+            RankBy::Distance => RANKED_STILL,
+            RankBy::Typo => RANKED_TYPOS,
+            _ => RANKED,
+        },
     };
     if by == RankBy::Distance {
         let found = by_distance(conn, &words, narrow, &ranking, after, limit).await?;

@@ -234,7 +234,8 @@ macro_rules! find {
     }};
 }
 
-/// The best matches, of all or (if there are more) of `most` and one more arbitrary ones; `hits` says how many.
+/// The best matches, of all or (if there are more) of `most` and one more arbitrary ones; `hits` says how many. Only what
+/// ranks is carried along for each of them: copying whole rows costs more than ranking does.
 pub async fn ranked(
     conn: &mut PgConnection,
     words: &Words<'_>,
@@ -248,12 +249,7 @@ pub async fn ranked(
         words,
         narrow,
         ["with hit as materialized (
-           select * from event_search"],
-        "
-            and ($23 <> 'price' or price_from_minor is not null)
-          limit $24
-         ), ranked as (
-           select hit.*, distance_km(latitude, longitude, $20, $21) as distance_km,
+           select organizer_id, event_id, starts_at,
                   (case $23
                      when 'named' then -(case when name_key = ' ' || $25::text || ' ' then 2.0
                                               when name_key like '% ' || $25 || ' %' then 1.0 else 0.0 end
@@ -265,15 +261,23 @@ pub async fn ranked(
                      when 'popularity' then -popularity
                      else 0
                    end)::float8 as key
+             from event_search"],
+        "
+            and ($23 <> 'price' or price_from_minor is not null)
+          limit $24
+         ), page as (
+           select organizer_id, event_id, key, (select count(*) from hit) as hits
              from hit
+            where ($27::float8 is null or (key, starts_at, event_id) > ($27, $28::timestamptz, $29::uuid))
+            order by key, starts_at, event_id
+            limit $30
          )
          select event_id, series_id, slug, title, artists, summary, language, category_id, organizer_id, organizer_name, venue_name,
-                city, country, latitude, longitude, distance_km, time_zone, starts_at, ends_at, currency,
-                price_from_minor, available, key as \"key!\", (select count(*) from hit) as \"hits!\"
-           from ranked
-          where ($27::float8 is null or (key, starts_at, event_id) > ($27, $28::timestamptz, $29::uuid))
-          order by key, starts_at, event_id
-          limit $30",
+                city, country, latitude, longitude, distance_km(latitude, longitude, $20, $21) as distance_km,
+                time_zone, starts_at, ends_at, currency, price_from_minor, available, key as \"key!\", hits as \"hits!\"
+           from page
+           join event_search using (organizer_id, event_id)
+          order by key, starts_at, event_id",
         ranking.by.as_str(),
         ranking.most.saturating_add(1),
         ranking.folded,
@@ -377,10 +381,10 @@ pub async fn facets(
     let longitudes = narrow.near.and_then(|near| near.longitudes()).unzip();
     sqlx::query_as!(
         Count,
-        r#"with hit as materialized (
-           select category_id, city_key, city,
+        r#"with kind as materialized (
+           select category_id, city_key, min(city) as city, coalesce(price_from_minor = 0, false) as free, available,
                   ($2::text is null or category_id = $2) as of_category, ($3::text is null or city_key = $3) as of_city,
-                  coalesce(price_from_minor = 0, false) as free, available
+                  count(*) as events
              from event_search
             where ($1::text is null or document @@ $1::text::tsquery)
               and ($4::text is null or place_key like '% ' || $4 || '%')
@@ -396,17 +400,21 @@ pub async fn facets(
               and ($15::float8 is null or longitude between $15 and $16)
               and ($17::float8 is null or distance_km(latitude, longitude, $17, $18) <= $19)
               and (($2::text is null or category_id = $2) or ($3::text is null or city_key = $3))
+            group by category_id, city_key, coalesce(price_from_minor = 0, false), available
+         ), sums as (
+           select 'total' as facet, '' as value, coalesce(sum(events), 0) as events
+             from kind where of_category and of_city
+           union all
+           select 'free', '', coalesce(sum(events), 0) from kind where of_category and of_city and free
+           union all
+           select 'available', '', coalesce(sum(events), 0) from kind where of_category and of_city and available
+           union all
+           (select 'category', category_id, sum(events) from kind where of_city group by category_id order by 3 desc, 2)
+           union all
+           (select 'city', min(city), sum(events) from kind where of_category and city_key <> ''
+             group by city_key order by 3 desc, 2 limit 20)
          )
-         select 'total' as "facet!", '' as "value!", count(*) as "events!" from hit where of_category and of_city
-         union all
-         select 'free', '', count(*) from hit where of_category and of_city and free
-         union all
-         select 'available', '', count(*) from hit where of_category and of_city and available
-         union all
-         (select 'category', category_id, count(*) from hit where of_city group by category_id order by 3 desc, 2)
-         union all
-         (select 'city', min(city), count(*) from hit where of_category and city_key <> ''
-           group by city_key order by 3 desc, 2 limit 20)"#,
+         select facet as "facet!", value as "value!", events::bigint as "events!" from sums"#,
         document,
         narrow.category_id,
         narrow.city_key,

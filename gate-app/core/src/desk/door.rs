@@ -12,7 +12,7 @@ impl<N: Network> Desk<N> {
     /// Stands somewhere else. Within one enrolment nothing is opened anew; another enrolment ends supervision.
     ///
     /// # Errors
-    /// `locked` in kiosk mode, `revoked`, `cannot_record` without a manifest or a disk, `internal` for a list or gate
+    /// `locked` in kiosk mode, `locked` or `not_supervisor` if a rehearsal begins or ends by it, `revoked`, `cannot_record` without a manifest or a disk, `internal` for a list or gate
     /// that the event does not have. The post stays what it was.
     pub fn set_post(&self, post: Post) -> Result<AppState, CommandError> {
         {
@@ -27,6 +27,10 @@ impl<N: Network> Desk<N> {
     }
 
     fn stand_at(&self, state: &mut State, post: Post) -> Result<(), CommandError> {
+        // In a rehearsal nothing counts: nobody may let people in by one.
+        if post.rehearsal != state.post.is_some_and(|p| p.rehearsal) {
+            self.supervised(state)?;
+        }
         let same = state.post.is_some_and(|p| p.device_id == post.device_id);
         if let (true, Door::Open(scanner)) = (same, &mut state.door) {
             scanner.refresh().map_err(|fault| refused(&fault))?;

@@ -1,17 +1,12 @@
-//! Codes out of pictures, with the QR reader of rxing's port of zxing-cpp (see the table of decoders in
-//! docs/decisions). A picture without a code is read again inverted (a code on a dark screen), and a small one
-//! enlarged (modules of two pixels and fewer fall between the samples otherwise).
+//! Codes out of a window's pictures. How they are found is [`gate_sight`]'s; what a picture and a text may be is decided
+//! here.
 
 use super::contract::{CommandError, ErrorCode, GrayFrame};
-use rxing::common::HybridBinarizer;
-use rxing::qrcode::cpp_port::QrReader;
-use rxing::{BarcodeFormat, BinaryBitmap, DecodeHints, Luma8Source, LuminanceSource as _, Reader as _};
-use std::collections::HashSet;
 
 /// More pixels than any camera's still picture has.
 const MAX_PIXELS: usize = 64 * 1024 * 1024;
-/// Larger pictures have pixels enough; enlarging them would take longer than the next picture.
-const ENLARGED_BELOW: usize = 1_300_000;
+/// More bytes than any code, barcode or invitation that means something here; QR holds 7,089 digits at most.
+const MAX_TEXT: usize = 4_096;
 
 /// The text of a code in a picture, if one is found.
 ///
@@ -23,86 +18,56 @@ pub fn decode(frame: &GrayFrame<'_>) -> Result<Option<String>, CommandError> {
         let what = format!("{} × {} pixels in {} bytes", frame.width, frame.height, frame.pixels.len());
         return Err(CommandError::new(ErrorCode::Internal, what));
     }
-    let (width, height) = (frame.width, frame.height);
-    if let Some(text) = either_way(frame.pixels, width, height) {
-        return Ok(Some(text));
-    }
-    if count > ENLARGED_BELOW {
-        return Ok(None);
-    }
-    Ok(either_way(&enlarged(frame.pixels, width as usize), width * 2, height * 2))
-}
-
-/// Dark on light, then light on dark.
-fn either_way(pixels: &[u8], width: u32, height: u32) -> Option<String> {
-    read(pixels, width, height, false).or_else(|| read(pixels, width, height, true))
-}
-
-fn read(pixels: &[u8], width: u32, height: u32, inverted: bool) -> Option<String> {
-    let mut source = Luma8Source::new_with_slice(pixels, width, height).ok()?;
-    if inverted {
-        source.invert();
-    }
-    let mut bitmap = BinaryBitmap::new(HybridBinarizer::new(source));
-    let hints = DecodeHints {
-        TryHarder: Some(true),
-        PossibleFormats: Some(HashSet::from([BarcodeFormat::QR_CODE])),
-        ..DecodeHints::default()
-    };
-    let found = QrReader.decode_with_hints(&mut bitmap, &hints).ok()?;
-    Some(found.getText().to_owned())
-}
-
-/// Twice as wide and high; between two pixels stands their mean.
-fn enlarged(pixels: &[u8], width: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(pixels.len() * 4);
-    let rows: Vec<&[u8]> = pixels.chunks_exact(width).collect();
-    let mean = |a: u8, b: u8| u16::midpoint(u16::from(a), u16::from(b)) as u8;
-    let mut widened = Vec::with_capacity(width * 2);
-    let mut next = Vec::with_capacity(width * 2);
-    let widen = |row: &[u8], out: &mut Vec<u8>| {
-        out.clear();
-        for (x, p) in row.iter().enumerate() {
-            out.push(*p);
-            out.push(mean(*p, row.get(x + 1).copied().unwrap_or(*p)));
-        }
-    };
-    for (y, row) in rows.iter().enumerate() {
-        widen(row, &mut widened);
-        widen(rows.get(y + 1).unwrap_or(row), &mut next);
-        out.extend_from_slice(&widened);
-        out.extend(widened.iter().zip(&next).map(|(a, b)| mean(*a, *b)));
-    }
-    out
+    let text = gate_sight::read(frame.pixels, frame.width as usize, frame.height as usize);
+    Ok(text.filter(|text| text.len() <= MAX_TEXT))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::desk::contract::PictureSource;
+    use qrcode::{Color, QrCode};
     use shared::bytes::Nonce16;
 
-    #[test]
-    fn an_enlarged_picture_keeps_its_pixels_and_fills_between() {
-        assert_eq!(
-            enlarged(&[0, 100, 200, 40], 2),
-            [0, 50, 100, 100, 100, 85, 70, 70, 200, 120, 40, 40, 200, 120, 40, 40]
-        );
+    /// A code of two pixels a module with a quiet zone of eight.
+    fn code(text: &[u8]) -> (u32, Vec<u8>) {
+        let code = QrCode::new(text).unwrap();
+        let (side, colors) = (code.width(), code.to_colors());
+        let across = side * 2 + 16;
+        let light = |n: usize| {
+            let (x, y) = ((n % across).wrapping_sub(8) / 2, (n / across).wrapping_sub(8) / 2);
+            let dark = x < side && y < side && colors[y * side + x] == Color::Dark;
+            if dark { 20 } else { 230 }
+        };
+        (across as u32, (0..across * across).map(light).collect())
+    }
+
+    fn frame(width: u32, height: u32, pixels: &[u8]) -> GrayFrame<'_> {
+        GrayFrame { width, height, pixels, nonce: Nonce16([0; 16]), source: PictureSource::Camera }
     }
 
     #[test]
     fn a_picture_without_its_bytes_is_refused() {
-        let frame = GrayFrame {
-            width: 10,
-            height: 10,
-            pixels: &[0; 99],
-            nonce: Nonce16([0; 16]),
-            source: PictureSource::Camera,
-        };
-        assert_eq!(decode(&frame).unwrap_err().code, ErrorCode::Internal);
-        let huge = GrayFrame { width: u32::MAX, height: u32::MAX, ..frame };
-        assert!(decode(&huge).is_err());
-        let blank = GrayFrame { width: 11, height: 9, ..frame };
-        assert_eq!(decode(&blank).unwrap(), None);
+        assert_eq!(decode(&frame(10, 10, &[0; 99])).unwrap_err().code, ErrorCode::Internal);
+        assert!(decode(&frame(u32::MAX, u32::MAX, &[0; 99])).is_err());
+        assert!(decode(&frame(0, 0, &[])).is_err());
+        assert_eq!(decode(&frame(11, 9, &[0; 99])).unwrap(), None, "nothing is on it");
+    }
+
+    #[test]
+    fn a_code_is_read_dark_on_light_and_light_on_dark() {
+        let text = "HV1:A CODE OF TWO PIXELS A MODULE";
+        let (side, mut pixels) = code(text.as_bytes());
+        assert_eq!(decode(&frame(side, side, &pixels)).unwrap().as_deref(), Some(text));
+        pixels.iter_mut().for_each(|p| *p = 255 - *p);
+        assert_eq!(decode(&frame(side, side, &pixels)).unwrap().as_deref(), Some(text));
+    }
+
+    #[test]
+    fn a_text_longer_than_any_that_means_something_is_no_text() {
+        let (side, pixels) = code(&[b'7'; MAX_TEXT]);
+        assert_eq!(decode(&frame(side, side, &pixels)).unwrap().map(|t| t.len()), Some(MAX_TEXT));
+        let (side, pixels) = code(&[b'7'; MAX_TEXT + 1]);
+        assert_eq!(decode(&frame(side, side, &pixels)).unwrap(), None);
     }
 }

@@ -67,8 +67,11 @@ impl<N: Network> Desk<N> {
             out.write_record(cells(&line)).map_err(write)
         })?;
         let table = out.into_inner().map_err(|e| CommandError::internal(e.error()))?;
-        let part = to.with_extension("part");
-        let written = std::fs::File::create(&part).and_then(|mut file| {
+        // Beside it, under a name that nothing else has.
+        let mut part = to.as_os_str().to_owned();
+        part.push(format!(".{}.part", std::process::id()));
+        let part = std::path::PathBuf::from(part);
+        let written = std::fs::File::create_new(&part).and_then(|mut file| {
             // Spreadsheets take a table without a mark for one of their own country's old encodings.
             file.write_all("\u{feff}".as_bytes())?;
             file.write_all(&table)?;

@@ -1,5 +1,5 @@
-//! Opening the database only if it is sound. A damaged one is put aside, never deleted, and everything that can still
-//! be read of it and proves itself goes into a new one: enrolments with their keys, trust, settings, the manifest if
+//! Opening the database only if it is sound. Everything that can still be read of a damaged one and proves itself goes
+//! into a new one, which takes its place once it is whole; the damaged one is kept beside it, never deleted. Saved are: enrolments with their keys, trust, settings, the manifest if
 //! its rows still add up to what was signed, and entries whose bytes have their hash. Own entries that are missing
 //! come from the black box, where [`crate::heal`] looks at each opening; others' are downloaded again.
 
@@ -50,13 +50,9 @@ pub(super) fn open_sound(dir: &Path) -> Result<Opened, Fault> {
     match open_checked(dir) {
         Ok(db) => Ok(Opened { db, kept: None }),
         Err(Fault::Damaged(why)) => {
-            let kept = put_aside(dir).map_err(|e| Fault::of_io(&e))?;
+            let kept = rebuild(dir)?;
             tracing::error!(why, kept = %kept.display(), "the damaged database was put aside");
             let db = Db::open(dir).map_err(|e| Fault::of_db(&e))?;
-            if let Err(error) = salvage(&kept, &db) {
-                tracing::error!(%error, "nothing could be saved of the damaged database");
-            }
-            drop_unsigned(&db).map_err(|e| Fault::of_sql(&e))?;
             Ok(Opened { db, kept: Some((kept, boxed(dir))) })
         }
         Err(fault) => Err(fault),
@@ -91,17 +87,73 @@ fn open_checked(dir: &Path) -> Result<Db, Fault> {
     Ok(db)
 }
 
-/// Moves the file and its write-ahead log; the new name.
-fn put_aside(dir: &Path) -> std::io::Result<PathBuf> {
+/// Where the new database is made.
+const REBUILDING: &str = "gate.sqlite.rebuilding";
+
+/// Makes a new database of what can be saved and puts it in the damaged one's place; the damaged one's new name. Until
+/// the very last step the damaged one stays where it is, so that a crash or a full disk costs nothing but the attempt.
+fn rebuild(dir: &Path) -> Result<PathBuf, Fault> {
+    let (file, new) = (dir.join(FILE), dir.join(REBUILDING));
+    let of_io = |e: std::io::Error| Fault::of_io(&e);
+    match std::fs::remove_dir_all(&new) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(of_io(e)),
+        _ => std::fs::create_dir(&new).map_err(of_io)?,
+    }
+    {
+        let db = Db::open(&new).map_err(|e| Fault::of_db(&e))?;
+        match Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY) {
+            Ok(old) => salvage(&old, &db).map_err(|e| Fault::of_sql(&e))?,
+            Err(error) => tracing::error!(%error, "nothing could be saved of the damaged database"),
+        }
+        drop_unsigned(&db).map_err(|e| Fault::of_sql(&e))?;
+        // One file is moved: nothing may be left in its write-ahead log.
+        let busy: i64 = db
+            .conn()
+            .query_row("pragma wal_checkpoint(truncate)", [], |row| row.get(0))
+            .map_err(|e| Fault::of_sql(&e))?;
+        if busy != 0 {
+            return Err(Fault::Disk("the new database could not be closed".to_owned()));
+        }
+    }
+    std::fs::File::open(new.join(FILE)).and_then(|f| f.sync_all()).map_err(of_io)?;
+    let kept = keep_beside(dir).map_err(of_io)?;
+    // The old log of changes would be played into the new file, so it goes first. A crash between the two leaves a
+    // database without its latest changes, to be rebuilt; entries among them are in the black box.
+    for suffix in ["-wal", "-shm"] {
+        match std::fs::remove_file(beside(&file, suffix)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(of_io(e)),
+            _ => {}
+        }
+    }
+    std::fs::rename(new.join(FILE), &file).map_err(of_io)?;
+    std::fs::File::open(dir).and_then(|d| d.sync_all()).map_err(of_io)?;
+    if let Err(error) = std::fs::remove_dir_all(&new) {
+        tracing::warn!(%error, "what rebuilding left stays until the next time");
+    }
+    Ok(kept)
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from(format!("{}{suffix}", path.display()))
+}
+
+/// Gives the damaged file and its write-ahead log a second name, or copies them where a file has but one; that name.
+fn keep_beside(dir: &Path) -> std::io::Result<PathBuf> {
     let name = |n: u32| dir.join(format!("{FILE}.damaged-{n}"));
     let free = (1..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0));
-    let beside = |path: &Path, suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
     let file = dir.join(FILE);
-    std::fs::rename(&file, &free)?;
-    for suffix in ["-wal", "-shm"] {
-        match std::fs::rename(beside(&file, suffix), beside(&free, suffix)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-            _ => {}
+    // The log first: the name that is looked for above is given last, when all is there.
+    for suffix in ["-wal", ""] {
+        let (from, to) = (beside(&file, suffix), beside(&free, suffix));
+        if !from.exists() {
+            continue;
+        }
+        if to.exists() {
+            std::fs::remove_file(&to)?;
+        }
+        if std::fs::hard_link(&from, &to).is_err() {
+            std::fs::copy(&from, &to)?;
+            std::fs::File::open(&to)?.sync_all()?;
         }
     }
     std::fs::File::open(dir)?.sync_all()?;
@@ -139,12 +191,11 @@ const ENTRY_COLUMNS: &str =
     "hash, bytes, author, log_no, seq, twin, kind, list, ticket, nonce, target_device,
      target_log_no, target_seq, late, corrected, session, shown";
 
-fn salvage(from: &Path, into: &Db) -> rusqlite::Result<()> {
-    let old = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+fn salvage(old: &Connection, into: &Db) -> rusqlite::Result<()> {
     let tx = into.begin()?;
     for (i, (table, columns)) in TABLES.iter().enumerate() {
         let order = if i + 1 == TABLES.len() { " order by id desc" } else { "" };
-        let saved = copy(&old, &tx, table, columns, order)?;
+        let saved = copy(old, &tx, table, columns, order)?;
         tracing::info!(table, saved, "rows saved of the damaged database");
     }
     tx.commit()

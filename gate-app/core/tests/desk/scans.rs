@@ -96,7 +96,11 @@ fn direction_and_rehearsal_change_without_opening_anything_anew() {
     stage.desk.set_post(Post { direction: Direction::Out, ..stage.post() }).unwrap();
     let out = stage.scan(&code);
     assert_eq!((out.answer.kind, &out.reason), (EntryKind::Exit, &Reason::LetOut { defect: None }));
-    stage.desk.set_post(Post { rehearsal: true, ..stage.post() }).unwrap();
+    let rehearsal = Post { rehearsal: true, ..stage.post() };
+    let locked = stage.desk.set_post(rehearsal).unwrap_err();
+    assert_eq!(locked.code, ErrorCode::Locked, "nobody but a supervisor lets people in who do not count");
+    stage.unlock();
+    stage.desk.set_post(rehearsal).unwrap();
     let rehearsed = stage.scan(&code);
     assert!(rehearsed.answer.flags.contains(Flag::Rehearsal));
     stage.desk.set_post(stage.post()).unwrap();

@@ -90,6 +90,43 @@ fn a_damaged_database_is_kept_and_rebuilt_with_every_entry() {
 }
 
 #[test]
+fn a_disk_without_room_to_rebuild_costs_nothing_but_the_attempt() {
+    survive_the_limit();
+    let stage = Stage::new();
+    for i in 0..3 {
+        assert!(stage.scan(&stage.venue.code(i)).answer.is_ok());
+    }
+    let Stage { mut venue, desk, heard } = stage;
+    drop((desk, heard));
+    let before = venue.log();
+    let file = venue.path().join(FILE);
+    let db = Db::open(venue.path()).unwrap();
+    db.conn().query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())).unwrap();
+    drop(db);
+    let bytes = std::fs::read(&file).unwrap();
+    let entry = &before[1].bytes;
+    let at = bytes.windows(entry.len()).position(|w| w == &entry[..]).unwrap();
+    spoil(&file, (at / 4096 * 4096) as u64, 4096);
+    let spoilt = std::fs::read(&file).unwrap();
+
+    // Room for a page or two of a log, and not for a database.
+    limit_files(Some(40 * 1024));
+    let dir = venue.path().to_owned();
+    let (desk, heard) = open(&mut venue, &dir, Wire::default());
+    let trouble = desk.app_state().trouble;
+    limit_files(None);
+    assert!(matches!(trouble, Some(Trouble::DiskFull { .. } | Trouble::DiskError { .. })), "{trouble:?}");
+    assert!(std::fs::read(&file).unwrap() == spoilt, "the damaged one lies where it was");
+    let retried = desk.trouble_retry();
+    assert!(matches!(retried, Some(Trouble::DatabaseDamaged { black_box: 3, .. })), "{retried:?}");
+    let stage = Stage { venue, desk, heard };
+    let state = stage.desk.app_state();
+    assert_eq!((state.enrolments.len(), state.post), (1, Some(stage.post())), "with its key");
+    assert_eq!(stage.venue.log().len(), 3);
+    assert_eq!(stage.scan(&stage.venue.code(1)).answer.outcome, Outcome::AlreadyAdmitted);
+}
+
+#[test]
 fn a_file_that_is_no_database_any_more_loses_the_key_and_nothing_that_was_written() {
     let stage = Stage::new();
     stage.scan(&stage.venue.code(0));

@@ -60,7 +60,7 @@ function render() {
   document.title = at('title').textContent;
   at('notice').hidden = !notice;
   at('notice').textContent = notice ? say(notice) : '';
-  at('retry').hidden = notice !== 'failed' && notice !== 'no_network';
+  at('retry').hidden = !['failed', 'no_network', 'too_many'].includes(notice);
   at('form').hidden = !event;
   at('plan').hidden = !plan;
   if (!event) return;
