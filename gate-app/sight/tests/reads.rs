@@ -14,7 +14,7 @@ struct Picture {
 impl Picture {
     /// A code in the middle, turned by `degrees`, each pixel the mean of 16 looks.
     fn of(text: &str, width: usize, height: usize, module: f32, degrees: f32, light: (f32, f32)) -> Self {
-        let code = QrCode::with_version(text.as_bytes(), Version::Normal(6), EcLevel::M).unwrap();
+        let code = QrCode::with_version(text.as_bytes(), Version::Normal(6), EcLevel::M).expect("it fits");
         let (side, colors) = (code.width(), code.to_colors());
         let (sin, cos) = degrees.to_radians().sin_cos();
         let (ink, paper) = light;

@@ -21,11 +21,14 @@ pub struct Reading {
     pub millis: f64,
 }
 
+/// A reader of this process.
+pub type Here = fn(&Frame) -> Option<String>;
+
 /// Readers of this process, best first.
-pub const HERE: [(&str, fn(&Frame) -> Option<String>); 4] =
+pub const HERE: [(&str, Here); 4] =
     [("ours", ours), ("rxing, C++ port", port), ("rxing, older", older), ("rqrr", rqrr)];
 
-pub fn read_here(reader: fn(&Frame) -> Option<String>, frame: &Frame) -> Reading {
+pub fn read_here(reader: Here, frame: &Frame) -> Reading {
     let before = clock_gettime(ClockId::ThreadCPUTime);
     let text = reader(frame);
     let after = clock_gettime(ClockId::ThreadCPUTime);
