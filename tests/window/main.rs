@@ -1,5 +1,5 @@
 //! The gate's real window, built as it is shipped, against the real server: what a steward sees and does on an evening,
-//! in kiosks and rehearsals, without a network, and on hard days. Run by scripts/third/window.
+//! in kiosks and rehearsals, without a network, and on hard days. Run by `make test-window`.
 
 mod evening;
 mod hard_days;
