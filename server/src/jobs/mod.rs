@@ -46,7 +46,7 @@ pub fn start(app: &AppState) -> Jobs {
         |app| async move { cancel_events::run(&app).await },
     );
     jobs.every(app, "notices", Duration::from_secs(30), |app| async move { notices::run(&app).await });
-    jobs.every(app, "outbox", Duration::from_secs(1), |app| async move { outbox::run(&app).await });
+    jobs.0.spawn(outbox::serve(app.clone()));
     jobs.every(app, "webhooks", webhooks::EVERY, |app| async move { webhooks::run(&app).await });
     jobs.every(app, "search", Duration::from_secs(15), |app| async move { search::run(&app).await });
     jobs.every(app, "reconcile", Duration::from_secs(15), |app| async move { reconcile::run(&app).await });

@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use serde_json::{Map, Value};
 use time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 use self::news::Told;
@@ -27,8 +28,12 @@ use crate::store::preferences;
 
 /// Messages on their way at once.
 const AT_ONCE: i64 = 8;
-/// Rounds of that in one run: a rush of mails, each with tickets to draw, leaves the processor to those who buy.
+/// Rounds of that in one run.
 const ROUNDS: usize = 25;
+/// Looks for what is due at least so often.
+const PERIOD: std::time::Duration = std::time::Duration::from_secs(1);
+/// Rest for each message that was tried: a rush of mails, each with tickets to draw, leaves the processor to those who buy.
+const REST: std::time::Duration = std::time::Duration::from_millis(5);
 /// Longer than any conversation with a mail server.
 const LEASE: Duration = Duration::minutes(5);
 /// Tries before a mail is given up: about five hours.
@@ -36,54 +41,97 @@ const TRIES: i32 = 12;
 const FIRST_PAUSE: Duration = Duration::seconds(10);
 const LONGEST_PAUSE: Duration = Duration::hours(1);
 
+/// Works until the server stops: as soon as a transaction of this server has put something into the outbox, and every
+/// [`PERIOD`] for what is due again or came from elsewhere.
+pub(super) async fn serve(app: AppState) {
+    let mut period = tokio::time::interval(PERIOD);
+    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let looks = tokio::select! {
+            biased;
+            () = app.stopping.cancelled() => break,
+            _ = period.tick() => true,
+            () = app.db.outbox_filled() => false,
+        };
+        let (tried, outcome) = work(&app, looks).await;
+        if let Err(e) = &outcome {
+            tracing::warn!(job = "outbox", "failed: {e:#}");
+        }
+        app.heartbeats.beat("outbox", PERIOD, outcome.is_ok());
+        // Woken for each of a rush of sales it would draw their tickets as fast as it can: so it rests.
+        tokio::select! {
+            () = tokio::time::sleep(REST.saturating_mul(tried).min(PERIOD)) => {}
+            () = app.stopping.cancelled() => {}
+        }
+    }
+}
+
+/// Gives up what is too late and delivers what is due, up to a limit.
+///
+/// # Errors
+/// Of the database, or if a message was not delivered.
 pub async fn run(app: &AppState) -> anyhow::Result<()> {
-    let now = app.clock.now();
+    work(app, true).await.1
+}
+
+/// The same, giving up only if it `looks`. How many messages were tried, and how it went.
+async fn work(app: &AppState, looks: bool) -> (u32, anyhow::Result<()>) {
+    let mut tried = 0;
+    let outcome = async {
+        if looks {
+            expire(app).await?;
+        }
+        copies::make(app).await?;
+        let channels = app.ways.open();
+        let mut failed = 0_u32;
+        for _ in 0..ROUNDS {
+            if app.stopping.is_cancelled() || channels.is_empty() {
+                break;
+            }
+            let mut tx = app.db.worker_platform().await?;
+            let due = outbox::lease(&mut tx, &channels, AT_ONCE, LEASE, app.clock.now()).await?;
+            if due.is_empty() {
+                tx.commit().await?;
+                break;
+            }
+            crate::fault!("outbox.leased");
+            tx.commit().await?;
+            crate::fault!("outbox.lease_committed");
+            let mut sending = JoinSet::new();
+            for mail in due {
+                tried += 1;
+                let app = app.clone();
+                sending.spawn(async move { deliver(&app, &mail).await });
+            }
+            while let Some(outcome) = sending.join_next().await {
+                match outcome {
+                    Ok(Ok(true)) => {}
+                    Ok(Ok(false)) => failed += 1,
+                    Ok(Err(e)) => {
+                        failed += 1;
+                        tracing::warn!("a mail's row could not be written: {e:#}");
+                    }
+                    Err(e) => {
+                        failed += 1;
+                        tracing::error!("sending a mail panicked: {e}");
+                    }
+                }
+            }
+        }
+        anyhow::ensure!(failed == 0, "{failed} mails were not delivered");
+        Ok(())
+    }
+    .await;
+    (tried, outcome)
+}
+
+async fn expire(app: &AppState) -> Result<(), sqlx::Error> {
     let mut tx = app.db.worker_platform().await?;
-    let expired = outbox::expire(&mut tx, now).await?;
+    let expired = outbox::expire(&mut tx, app.clock.now()).await?;
     tx.commit().await?;
     if expired > 0 {
         tracing::warn!(mails = expired, "mails were not delivered in time and are given up");
     }
-    copies::make(app).await?;
-    let channels = app.ways.open();
-    if channels.is_empty() {
-        return Ok(());
-    }
-    let mut failed = 0_u32;
-    for _ in 0..ROUNDS {
-        if app.stopping.is_cancelled() {
-            break;
-        }
-        let mut tx = app.db.worker_platform().await?;
-        let due = outbox::lease(&mut tx, &channels, AT_ONCE, LEASE, app.clock.now()).await?;
-        if due.is_empty() {
-            tx.commit().await?;
-            break;
-        }
-        crate::fault!("outbox.leased");
-        tx.commit().await?;
-        crate::fault!("outbox.lease_committed");
-        let mut sending = JoinSet::new();
-        for mail in due {
-            let app = app.clone();
-            sending.spawn(async move { deliver(&app, &mail).await });
-        }
-        while let Some(outcome) = sending.join_next().await {
-            match outcome {
-                Ok(Ok(true)) => {}
-                Ok(Ok(false)) => failed += 1,
-                Ok(Err(e)) => {
-                    failed += 1;
-                    tracing::warn!("a mail's row could not be written: {e:#}");
-                }
-                Err(e) => {
-                    failed += 1;
-                    tracing::error!("sending a mail panicked: {e}");
-                }
-            }
-        }
-    }
-    anyhow::ensure!(failed == 0, "{failed} mails were not delivered");
     Ok(())
 }
 

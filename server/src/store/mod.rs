@@ -61,23 +61,23 @@ pub mod ticket;
 pub mod ticket_type;
 pub mod totp;
 pub mod transaction;
+mod tx;
 pub mod user_identity;
 pub mod users;
 pub mod waiting;
 pub mod waiting_room;
 pub mod webhook;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, PgPool};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub use endpoint::Endpoint;
-
-/// A transaction with its context set. Derefs to `PgConnection`: pass `&mut tx` (or `&mut *tx`) to
-/// store functions. Rolls back when dropped: `tx.commit().await?` is a visible line in the handler.
-pub type Tx = sqlx::Transaction<'static, sqlx::Postgres>;
+pub use tx::Tx;
 
 /// A connection that rested this long is asked whether it still lives before it is used.
 const CHECK_AFTER_IDLE: Duration = Duration::from_millis(500);
@@ -87,6 +87,7 @@ const CHECK_AFTER_IDLE: Duration = Duration::from_millis(500);
 pub struct Db {
     app: PgPool,
     worker: PgPool,
+    outbox: Arc<Notify>,
 }
 
 /// Who is asking: what the policies compare rows with.
@@ -123,51 +124,56 @@ impl Db {
         for pool in [&app, &worker] {
             migrate::refuse_unbound_role(pool).await?;
         }
-        Ok(Self { app, worker })
+        Ok(Self { app, worker, outbox: Arc::default() })
     }
 
     /// An organizer's own rows: for its members, its devices, and for whoever buys there.
     /// The handler must have checked that the caller may act there.
     pub async fn tenant(&self, organizer: impl Into<Uuid>) -> Result<Tx, sqlx::Error> {
-        begin(&self.app, Context { org: Some(organizer.into()), ..Context::default() }).await
+        self.begin(&self.app, Context { org: Some(organizer.into()), ..Context::default() }).await
     }
 
     /// As [`Db::tenant`], and everything read is of one moment (repeatable read). A write that met another's
     /// fails as [`is_retryable`].
     pub async fn tenant_snapshot(&self, organizer: impl Into<Uuid>) -> Result<Tx, sqlx::Error> {
         let context = Context { org: Some(organizer.into()), ..Context::default() };
-        begin_as(&self.app, "begin isolation level repeatable read", context).await
+        self.begin_as(&self.app, "begin isolation level repeatable read", context).await
     }
 
     /// A user's own rows, over all organizers, and the user's account.
     pub async fn user(&self, user: impl Into<Uuid>) -> Result<Tx, sqlx::Error> {
-        begin(&self.app, Context { user: Some(user.into()), ..Context::default() }).await
+        self.begin(&self.app, Context { user: Some(user.into()), ..Context::default() }).await
     }
 
     /// The rows of the booking whose secret hashes to `secret_hash` (SHA-256), and no others. The
     /// organizer is not set, for it would open all of its rows: queries name it all the same.
     pub async fn guest(&self, secret_hash: &[u8; 32]) -> Result<Tx, sqlx::Error> {
-        begin(&self.app, Context { secret_hash: Some(secret_hash), ..Context::default() }).await
+        self.begin(&self.app, Context { secret_hash: Some(secret_hash), ..Context::default() }).await
     }
 
     /// The platform's administrator `user`: the rows that tables open with `admin_may`.
     pub async fn admin(&self, user: impl Into<Uuid>) -> Result<Tx, sqlx::Error> {
-        begin(&self.app, Context { user: Some(user.into()), admin: true, ..Context::default() }).await
+        self.begin(&self.app, Context { user: Some(user.into()), admin: true, ..Context::default() }).await
     }
 
     /// Nobody in particular: platform tables (accounts, directory) and public rows.
     pub async fn platform(&self) -> Result<Tx, sqlx::Error> {
-        begin(&self.app, Context::default()).await
+        self.begin(&self.app, Context::default()).await
     }
 
     /// A job at work for one organizer.
     pub async fn worker_tenant(&self, organizer: impl Into<Uuid>) -> Result<Tx, sqlx::Error> {
-        begin(&self.worker, Context { org: Some(organizer.into()), ..Context::default() }).await
+        self.begin(&self.worker, Context { org: Some(organizer.into()), ..Context::default() }).await
     }
 
     /// A job at work on platform tables, as to list the organizers that it will visit.
     pub async fn worker_platform(&self) -> Result<Tx, sqlx::Error> {
-        begin(&self.worker, Context::default()).await
+        self.begin(&self.worker, Context::default()).await
+    }
+
+    /// Woken when something may have been put into the outbox here; once for all that was while nobody waited.
+    pub async fn outbox_filled(&self) {
+        self.outbox.notified().await;
     }
 
     /// Sends a message to whoever listens on the channel, at any server.
@@ -200,29 +206,31 @@ impl Db {
         self.app.close().await;
         self.worker.close().await;
     }
-}
 
-/// `begin` and the context in one round trip. The text is safe: UUIDs, hex digits and a boolean.
-async fn begin(pool: &PgPool, context: Context<'_>) -> Result<Tx, sqlx::Error> {
-    begin_as(pool, "begin", context).await
-}
+    /// `begin` and the context in one round trip. The text is safe: UUIDs, hex digits and a boolean.
+    async fn begin(&self, pool: &PgPool, context: Context<'_>) -> Result<Tx, sqlx::Error> {
+        self.begin_as(pool, "begin", context).await
+    }
 
-async fn begin_as(pool: &PgPool, begin: &str, context: Context<'_>) -> Result<Tx, sqlx::Error> {
-    let quoted = |id: Option<Uuid>| id.map_or_else(|| "null".to_owned(), |id| format!("'{id}'"));
-    let secret =
-        context.secret_hash.map_or_else(|| "null".to_owned(), |hash| format!("'\\x{}'", hex::encode(hash)));
-    let statement = format!(
-        "{begin}; select ctx({}, {}, {secret}, {})",
-        quoted(context.org),
-        quoted(context.user),
-        context.admin,
-    );
-    // In a task of its own, because a caller may go away at any await (a client hangs up) and sqlx 0.9 counts a
-    // transaction only once BEGIN was answered: dropped in between, the connection would go back into the pool with
-    // a transaction open. The task ends the beginning, and then drops the transaction, which rolls it back.
-    let pool = pool.clone();
-    let begun = tokio::spawn(async move { pool.begin_with(AssertSqlSafe(statement)).await });
-    begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+    async fn begin_as(&self, pool: &PgPool, begin: &str, context: Context<'_>) -> Result<Tx, sqlx::Error> {
+        let quoted = |id: Option<Uuid>| id.map_or_else(|| "null".to_owned(), |id| format!("'{id}'"));
+        let secret = context
+            .secret_hash
+            .map_or_else(|| "null".to_owned(), |hash| format!("'\\x{}'", hex::encode(hash)));
+        let statement = format!(
+            "{begin}; select ctx({}, {}, {secret}, {})",
+            quoted(context.org),
+            quoted(context.user),
+            context.admin,
+        );
+        // In a task of its own, because a caller may go away at any await (a client hangs up) and sqlx 0.9 counts a
+        // transaction only once BEGIN was answered: dropped in between, the connection would go back into the pool with
+        // a transaction open. The task ends the beginning, and then drops the transaction, which rolls it back.
+        let pool = pool.clone();
+        let begun = tokio::spawn(async move { pool.begin_with(AssertSqlSafe(statement)).await });
+        let begun = begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))?;
+        Ok(Tx::new(begun, Arc::clone(&self.outbox)))
+    }
 }
 
 /// True if `error` is a unique violation of a constraint whose name starts with `prefix`.

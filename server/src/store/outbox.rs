@@ -2,12 +2,23 @@
 //! that has; worked off by the worker (`jobs::outbox`). What organizers' webhooks are told stands in the same table, of the
 //! channel `webhook`: `store::webhook`.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::Value;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::domain::notification::{Channel, DeadBecause, NoticeType, Receipt, carries_key};
+
+/// Statements of this process that put something into the outbox, committed or not.
+static WRITTEN: AtomicU64 = AtomicU64::new(0);
+
+/// How many statements of this process put something into the outbox so far, committed or not. If it changed while a
+/// transaction was open, that may have been the transaction.
+pub(super) fn written() -> u64 {
+    WRITTEN.load(Ordering::Relaxed)
+}
 
 /// A mail to send.
 #[derive(Debug, Clone)]
@@ -88,6 +99,7 @@ pub async fn enqueue_about(
     about: About,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
+    WRITTEN.fetch_add(1, Ordering::Relaxed);
     sqlx::query!(
         "insert into outbox (id, channel, kind, type, recipient, organizer_id, user_id, event_id, booking_id, language,
                              facts, sealed_facts, next_attempt_at, created_at, expires_at, to_copy)
@@ -120,6 +132,7 @@ pub async fn enqueue_text(
     user_id: Uuid,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
+    WRITTEN.fetch_add(1, Ordering::Relaxed);
     sqlx::query!(
         "insert into outbox (id, channel, kind, type, recipient, organizer_id, user_id, language, facts, sealed_facts,
                              next_attempt_at, created_at, expires_at)
@@ -162,6 +175,7 @@ pub async fn enqueue_many(
     let languages: Vec<String> = to.iter().map(|(_, r)| r.language.clone()).collect();
     // No array of optional ids: the nil one is nobody's.
     let users: Vec<Uuid> = to.iter().map(|(_, r)| r.user_id.unwrap_or_default()).collect();
+    WRITTEN.fetch_add(1, Ordering::Relaxed);
     let done = sqlx::query!(
         "insert into outbox (id, channel, kind, type, recipient, organizer_id, user_id, event_id, language, facts,
                              next_attempt_at, created_at, expires_at, to_copy)
@@ -200,6 +214,7 @@ pub async fn enqueue_bookings(
         return Ok(());
     }
     let (ids, bookings): (Vec<Uuid>, Vec<Uuid>) = mails.iter().copied().unzip();
+    WRITTEN.fetch_add(1, Ordering::Relaxed);
     sqlx::query!(
         "insert into outbox (id, channel, kind, type, recipient, organizer_id, user_id, event_id, booking_id, language,
                              facts, next_attempt_at, created_at, to_copy)
@@ -526,6 +541,7 @@ pub async fn lock_dead(
 
 /// Queues a locked dead letter again, with as many tries as a new one. By the worker.
 pub async fn replay(conn: &mut PgConnection, id: Uuid, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+    WRITTEN.fetch_add(1, Ordering::Relaxed);
     sqlx::query!(
         "update outbox set status = 'queued', dead_because = null, last_error = null, attempts = 0, next_attempt_at = $2
           where id = $1 and status = 'dead'",

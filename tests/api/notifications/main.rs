@@ -6,6 +6,7 @@ mod push;
 mod sms;
 mod sms_status;
 mod verification;
+mod waking;
 mod webhooks;
 
 use anyhow::{Context as _, Result};

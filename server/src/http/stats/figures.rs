@@ -48,7 +48,6 @@ pub(super) async fn read(app: &AppState, organizer: Uuid, event_id: Uuid) -> Res
     let back = stats::refund_shares(&mut tx, organizer, event_id).await?;
     let places = stats::places(&mut tx, organizer, event_id).await?;
     let types = stats::tickets(&mut tx, organizer, event_id).await?;
-    let attempts = stats::attempts(&mut tx, organizer, event_id).await?;
     let gate_names = stats::gate_names(&mut tx, organizer, event_id).await?;
     let counts = incidents::counts(&mut tx, organizer, event_id).await?;
     let newest = incidents_of(&mut tx, organizer, event_id, false, None, SHOWN_INCIDENTS).await?;
@@ -57,11 +56,10 @@ pub(super) async fn read(app: &AppState, organizer: Uuid, event_id: Uuid) -> Res
     let manifest = manifests::position(&mut tx, organizer, event_id).await?;
     let cursor = scans::cursor(&mut tx, organizer, event_id).await?;
     let position = Position { cursor, mark: scans::mark(&mut tx, organizer, event_id, cursor).await? };
-    let fold = fold::of(app, &mut tx, OrganizerId(organizer), EventId(event_id)).await?;
     let attendance_list = lists.iter().find(|l| l.attendance).map(|l| l.id);
-    let inside = admitted(&fold, attendance_list);
-    let inside: HashMap<Uuid, u64> =
-        stats::sold_of(&mut tx, organizer, event_id, &inside).await?.into_iter().collect();
+    let of = (OrganizerId(organizer), EventId(event_id));
+    let (fold, counted) = fold::counted(app, &mut tx, of.0, of.1, manifest.as_ref(), attendance_list).await?;
+    let (attempts, inside) = (&counted.attempts, &counted.inside);
     tx.commit().await?;
 
     let now = app.clock.now();
@@ -70,7 +68,7 @@ pub(super) async fn read(app: &AppState, organizer: Uuid, event_id: Uuid) -> Res
     let moved = by_type_moved(paid, &back);
     let of_type = |t: &TypeCounts| {
         let admitted = inside.get(&t.ticket_type_id).copied().unwrap_or_default();
-        type_stats(t, admitted, over, &attempts, moved.get(&t.ticket_type_id), &amount)
+        type_stats(t, admitted, over, attempts, moved.get(&t.ticket_type_id), &amount)
     };
     let by_type: Vec<TypeStats> = types.iter().map(of_type).collect();
     let sum = |get: fn(&TypeCounts) -> u64| types.iter().map(get).sum::<u64>();
@@ -124,9 +122,9 @@ pub(super) async fn read(app: &AppState, organizer: Uuid, event_id: Uuid) -> Res
                 }
             })
             .collect(),
-        gates: of_gates(&attempts, &through_gates(&fold), &gate_names.into_iter().collect()),
-        devices: devices.iter().map(|d| of_device(d, &attempts, manifest.as_ref(), now)).collect(),
-        fold: FoldStats { hash: fold.hash(), cursor, quarantined: fold.quarantined() },
+        gates: of_gates(attempts, &through_gates(&fold), &gate_names.into_iter().collect()),
+        devices: devices.iter().map(|d| of_device(d, attempts, manifest.as_ref(), now)).collect(),
+        fold: FoldStats { hash: counted.hash, cursor, quarantined: fold.quarantined() },
     };
     Ok(Figures { stats, position })
 }
@@ -135,13 +133,6 @@ pub(super) async fn read(app: &AppState, organizer: Uuid, event_id: Uuid) -> Res
 fn over(event: &Event, now: OffsetDateTime) -> bool {
     let end = event.ends_at.unwrap_or(event.starts_at + WITHOUT_END);
     EventStatus::from_column(&event.status) == EventStatus::Published && now >= end
-}
-
-/// Tickets with an admission on the list.
-fn admitted(fold: &EventFold, list: Option<ListId>) -> Vec<Uuid> {
-    let on_list =
-        fold.histories().filter(|(of, _, history)| Some(*of) == list && history.entries_total() > 0);
-    on_list.map(|(_, ticket, _)| ticket.0).collect()
 }
 
 fn refusals(fold: &EventFold, list: ListId) -> BTreeMap<&'static str, u64> {
