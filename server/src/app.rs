@@ -19,6 +19,7 @@ use crate::auth::{AccessTokens, Passwords};
 use crate::clock::{SharedClock, SharedRng};
 use crate::config::Config;
 use crate::discovery::counted::Counted;
+use crate::discovery::frequent::Frequent;
 use crate::documents::fonts::Fonts;
 use crate::gates::Gates;
 use crate::http::arrival::Arrivals;
@@ -84,6 +85,7 @@ pub struct App {
     pub limits: Limits,
     /// How many events a search finds, if very many.
     pub counted: Counted,
+    pub frequent: Frequent,
     /// Work whose request was answered before it: `wait` waits until there is none.
     pub background: TaskTracker,
     /// Cancelled when the server stops: long polls and streams end, jobs finish their step.
@@ -132,6 +134,7 @@ impl AppState {
             metrics: Metrics::default(),
             limits: Limits::default(),
             counted: Counted::default(),
+            frequent: Frequent::default(),
             background,
             stopping: CancellationToken::new(),
             selling: Selling::new(&config, &master_key)?,

@@ -1,5 +1,6 @@
 //! The HTTP ground: bad input of every kind gets a clear problem or a timely close.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -481,6 +482,27 @@ async fn metrics_count_by_route_and_are_for_this_machine_alone() -> Result<()> {
     let elsewhere =
         send(server.request(Method::GET, "/metrics").header("x-forwarded-for", "203.0.113.9")).await?;
     assert_eq!((elsewhere.status.as_u16(), elsewhere.code()), (401, "health_token_required"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_packaged_alerts_watch_what_is_counted() -> Result<()> {
+    let server = server().await?;
+    server.get("/health/live").await?;
+    server.app.heartbeats.beat("sweep", Duration::from_secs(1), true);
+    let served = server.get("/metrics").await?.text;
+    let alerts = include_str!("../../packaging/prometheus/alerts.yml");
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let watched: BTreeSet<&str> = alerts.split(word).filter(|w| w.starts_with("hvflvspot_")).collect();
+    assert!(watched.len() >= 5, "{watched:?}");
+    for name in watched {
+        let told = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+        assert!(served.lines().any(told), "no {name} in {served}");
+    }
+    let document = include_str!("../../docs/openapi.json");
+    for route in ["/tickets/purchase", "/payment/process", "/gates/wait"] {
+        assert!(alerts.contains(route) && document.contains(&format!("\"{route}\"")), "{route}");
+    }
     Ok(())
 }
 

@@ -24,6 +24,8 @@ const TIMED: usize = 300;
 const FLOOR: usize = 5;
 const PAGE: usize = 20;
 const DEEP: usize = 60;
+/// Queries of a kind that are logged, and asked a second time: was it the query or the machine?
+const SLOWEST: usize = 4;
 
 /// One query, as a request and as what the service is asked.
 #[derive(Debug, Clone, Default)]
@@ -101,13 +103,21 @@ pub async fn run(report: Report) -> Result<()> {
         };
         let probes: Vec<Probe> = (0..WARM_UP + TIMED).map(one).collect();
         let mut times = Times::default();
+        let mut slowest = Vec::with_capacity(TIMED);
         let mut nothing = 0;
         for (n, probe) in probes.iter().enumerate() {
-            let (time, page) = timed(&server.api, &probe.path(now)?).await?;
+            let path = probe.path(now)?;
+            let (time, page) = timed(&server.api, &path).await?;
             nothing += usize::from(page["items"].as_array().is_none_or(Vec::is_empty));
             if n >= WARM_UP {
                 times.push(time);
+                slowest.push((time, path));
             }
+        }
+        slowest.sort_unstable_by_key(|(time, _)| std::cmp::Reverse(*time));
+        for (time, path) in slowest.iter().take(SLOWEST) {
+            let (again, _) = timed(&server.api, path).await?;
+            tracing::info!(?time, ?again, "{case}: {path}");
         }
         ensure!(nothing * 10 < probes.len(), "{case}: {nothing} of {} found nothing", probes.len());
         let mut floor = Times::default();

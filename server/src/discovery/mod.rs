@@ -2,5 +2,6 @@
 //! ranks are in `domain/search`.
 
 pub mod counted;
+pub mod frequent;
 pub mod recommend;
 pub mod search;

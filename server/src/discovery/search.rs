@@ -9,18 +9,20 @@
 use std::collections::BTreeMap;
 
 use sqlx::PgConnection;
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, Time};
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::search::{Query, Readings};
-use crate::store::search::{self, After, Count, Found, Narrow, RankBy, Ranking, Reading, Words};
+use crate::store::search::{self, After, Among, Count, Found, Narrow, RankBy, Ranking, Reading, Words};
 use crate::store::search_words;
 
 /// More matches are not ranked one by one but read in order of an index.
 const RANKED: i64 = 1_000;
-/// Of those that may be mistyped; comparing letters costs ten times as much as ranking words.
-const RANKED_TYPOS: i64 = 300;
+/// Of those that may be mistyped.
+const JUDGED_TYPOS: i64 = 300;
+/// So many of an order are looked at before the matches are looked up instead.
+const WALKED: i64 = 3_000;
 /// Whoever began to rank goes on ranking, however many have come since.
 const RANKED_STILL: i64 = 1_000_000;
 /// Circles around a point grow until a page is full.
@@ -101,6 +103,13 @@ struct Part {
     listed: bool,
 }
 
+/// By whom and how it is read.
+#[derive(Clone, Copy)]
+struct How<'a> {
+    app: &'a App,
+    reading: Reading,
+}
+
 /// Searches.
 ///
 /// # Errors
@@ -114,6 +123,7 @@ pub async fn search(app: &App, asked: Asked) -> Result<Answer, sqlx::Error> {
 /// # Errors
 /// Of the database.
 pub async fn search_reading(app: &App, mut asked: Asked, reading: Reading) -> Result<Answer, sqlx::Error> {
+    let how = How { app, reading };
     let mut tx = app.db.platform().await?;
     search::prepare(&mut tx, reading).await?;
     if asked.narrow.from > app.clock.now() + Duration::DAY {
@@ -126,7 +136,7 @@ pub async fn search_reading(app: &App, mut asked: Asked, reading: Reading) -> Re
     };
     let freedom = asked.after.map_or(Freedom::Typed, |place| place.freedom);
     let mut readings = read(&mut tx, asked.query.as_ref(), newest_word, freedom).await?;
-    let mut answer = stages(&mut tx, &asked, readings.as_ref(), newest_word, freedom).await?;
+    let mut answer = stages(&mut tx, how, &asked, readings.as_ref(), newest_word, freedom).await?;
     let searched = asked.query.as_ref().is_some_and(|q| !q.only_excludes());
     for freer in [Freedom::Guessed, Freedom::Most] {
         if !answer.found.is_empty() || asked.after.is_some() || !searched {
@@ -134,7 +144,7 @@ pub async fn search_reading(app: &App, mut asked: Asked, reading: Reading) -> Re
         }
         let freely = read(&mut tx, asked.query.as_ref(), newest_word, freer).await?;
         if freely.as_ref().is_some_and(|r| r.wide.is_some()) {
-            answer = stages(&mut tx, &asked, freely.as_ref(), newest_word, freer).await?;
+            answer = stages(&mut tx, how, &asked, freely.as_ref(), newest_word, freer).await?;
             readings = freely;
         }
     }
@@ -175,6 +185,7 @@ async fn read(
 /// Stage after stage until the page is full.
 async fn stages(
     conn: &mut PgConnection,
+    how: How<'_>,
     asked: &Asked,
     readings: Option<&Readings>,
     newest_word: i64,
@@ -191,7 +202,7 @@ async fn stages(
     for stage in stages.iter().copied().filter(|s| asked.after.is_none_or(|place| *s >= place.stage)) {
         let after = asked.after.filter(|place| place.stage == stage);
         let missing = (asked.limit + 1).saturating_sub(found.len());
-        let part = of_stage(&mut *conn, asked, readings, stage, after, missing).await?;
+        let part = of_stage(&mut *conn, how, asked, readings, stage, after, missing).await?;
         found.extend(part.found.into_iter().map(|event| (event, stage, part.listed)));
         if found.len() > asked.limit {
             break;
@@ -214,6 +225,7 @@ async fn stages(
 
 async fn of_stage(
     conn: &mut PgConnection,
+    how: How<'_>,
     asked: &Asked,
     readings: Option<&Readings>,
     stage: Stage,
@@ -250,9 +262,9 @@ async fn of_stage(
         most: match by {
             _ if place.is_some() => RANKED_STILL,
             RankBy::Distance => RANKED_STILL,
-            RankBy::Typo => RANKED_TYPOS,
             _ => RANKED,
         },
+        most_judged: if place.is_some() { RANKED_STILL } else { JUDGED_TYPOS },
     };
     if by == RankBy::Distance {
         let found = by_distance(conn, &words, narrow, &ranking, after, limit).await?;
@@ -262,17 +274,48 @@ async fn of_stage(
     let unbound = narrow.near.is_none() && narrow.place.is_none() && narrow.city_key.is_none();
     let searched = asked.query.as_ref().is_some_and(|q| !q.only_excludes());
     if !place.map_or(unbound && !searched, |place| place.listed) {
-        let found = search::ranked(&mut *conn, &words, narrow, &ranking, after, limit).await?;
-        if found.first().is_none_or(|event| event.hits <= ranking.most) {
-            return Ok(Part { found, listed: false });
+        // Of the same day the same is frequent.
+        let kind = (&words, Narrow { from: narrow.from.replace_time(Time::MIDNIGHT), ..narrow.clone() });
+        let asked = format!("{by:?} {kind:?}");
+        let now = how.app.clock.monotonic();
+        if place.is_some() || !how.app.frequent.knows(&asked, now) {
+            let found = search::ranked(&mut *conn, &words, narrow, &ranking, after, limit).await?;
+            let hits = found.first().map_or(0, |event| event.hits);
+            if hits <= ranking.most {
+                // Too many to be judged stand in the order that a list has.
+                return Ok(Part { found, listed: by == RankBy::Typo && hits > ranking.most_judged });
+            }
+            how.app.frequent.note(asked, now);
         }
     }
-    let found = match by {
-        RankBy::Price => search::listed_by_price(conn, &words, narrow, after, limit).await?,
-        RankBy::Popularity => search::listed_by_popularity(conn, &words, narrow, after, limit).await?,
-        _ => search::listed_by_start(conn, &words, narrow, after, limit).await?,
-    };
+    // Where more match than are ranked, a page is full after some of the order; if not, they come late in it.
+    if how.reading == Reading::Indexes {
+        search::read_in_order(&mut *conn, true).await?;
+        let found = listed(&mut *conn, by, &words, narrow, Among::First(WALKED), after, limit).await?;
+        search::read_in_order(&mut *conn, false).await?;
+        if i64::try_from(found.len()).is_ok_and(|found| found >= limit) {
+            return Ok(Part { found, listed: true });
+        }
+    }
+    let found = listed(conn, by, &words, narrow, Among::All, after, limit).await?;
     Ok(Part { found, listed: true })
+}
+
+/// In the order of an index.
+async fn listed(
+    conn: &mut PgConnection,
+    by: RankBy,
+    words: &Words<'_>,
+    narrow: &Narrow,
+    among: Among,
+    after: Option<After>,
+    limit: i64,
+) -> Result<Vec<Found>, sqlx::Error> {
+    match by {
+        RankBy::Price => search::listed_by_price(conn, words, narrow, among, after, limit).await,
+        RankBy::Popularity => search::listed_by_popularity(conn, words, narrow, among, after, limit).await,
+        _ => search::listed_by_start(conn, words, narrow, among, after, limit).await,
+    }
 }
 
 /// In circles that grow until the page is full.

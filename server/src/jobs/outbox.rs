@@ -33,7 +33,7 @@ const ROUNDS: usize = 25;
 /// Looks for what is due at least so often.
 const PERIOD: std::time::Duration = std::time::Duration::from_secs(1);
 /// Rest for each message that was tried: a rush of mails, each with tickets to draw, leaves the processor to those who buy.
-const REST: std::time::Duration = std::time::Duration::from_millis(5);
+const REST: std::time::Duration = std::time::Duration::from_millis(2);
 /// Longer than any conversation with a mail server.
 const LEASE: Duration = Duration::minutes(5);
 /// Tries before a mail is given up: about five hours.

@@ -82,6 +82,9 @@ pub struct Ranking<'a> {
     pub exact: &'a str,
     /// So many matches are looked at.
     pub most: i64,
+    /// Of more than so many typos the letters are not compared, which costs ten times as much as ranking words: they
+    /// come in the order of their start.
+    pub most_judged: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +147,18 @@ pub async fn prepare(conn: &mut PgConnection, reading: Reading) -> Result<(), sq
     Ok(())
 }
 
+/// From here on lists are read in an index's order, or again as [`prepare`] said. Told that a list is long, the planner
+/// would rather look all of its matches up and sort them.
+pub async fn read_in_order(conn: &mut PgConnection, in_order: bool) -> Result<(), sqlx::Error> {
+    sqlx::query_scalar!(
+        "select set_config('enable_sort', $1, true) || set_config('enable_bitmapscan', $1, true)",
+        if in_order { "off" } else { "on" },
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(())
+}
+
 /// Slugs of events that are not over, the next ones first, and when each was changed.
 pub async fn pages(
     conn: &mut PgConnection,
@@ -170,17 +185,32 @@ pub async fn longest(conn: &mut PgConnection) -> Result<Duration, sqlx::Error> {
     Ok(Duration::seconds(secs.unwrap_or(0)))
 }
 
-/// One statement around what all of them have in common; its arguments from $23 on are its own. `by` is what a list in an
-/// index's order is ordered by.
+/// One statement around what all of them have in common; its arguments from $23 on are its own.
 macro_rules! find {
+    // In an index's order, by `key`.
     ($conn:expr, $words:expr, $narrow:expr, by $key:tt, $tail:tt, $($argument:expr),* $(,)?) => {
         find!($conn, $words, $narrow, [
             "select event_id, series_id, slug, title, artists, summary, language, category_id, organizer_id, organizer_name, venue_name,
                 city, country, latitude, longitude, distance_km(latitude, longitude, $20, $21) as distance_km, time_zone,
                 starts_at, ends_at, currency, price_from_minor, available, " + $key + "::float8 as \"key!\", 0::bigint as \"hits!\"
-           from event_search"], $tail, $($argument),*)
+           from event_search"], [$tail], $($argument),*)
     };
-    ($conn:expr, $words:expr, $narrow:expr, [$($head:tt)*], $tail:tt, $($argument:expr),* $(,)?) => {{
+    // The same, among the first ones of that order alone: `begin` says behind which event and what else the index can tell.
+    ($conn:expr, $words:expr, $narrow:expr, by $key:tt, first $first:tt, begin $begin:tt, order $order:tt, limit $limit:tt,
+     $($argument:expr),* $(,)?) => {
+        find!($conn, $words, $narrow, [
+            "select event_id, series_id, slug, title, artists, summary, language, category_id, organizer_id, organizer_name, venue_name,
+                city, country, latitude, longitude, distance_km(latitude, longitude, $20, $21) as distance_km, time_zone,
+                starts_at, ends_at, currency, price_from_minor, available, " + $key + "::float8 as \"key!\", 0::bigint as \"hits!\"
+           from (
+             select * from event_search
+              where ($5::text is null or category_id = $5) and ($6::text is null or city_key = $6)
+                and ($8::text is null or currency = $8) and ($15::timestamptz is null or starts_at >= $15)
+                and over_at >= $13 and (" + $begin + ")
+              order by " + $order + " limit " + $first + ") event_search"],
+            [" order by " + $order + " limit " + $limit], $($argument),*)
+    };
+    ($conn:expr, $words:expr, $narrow:expr, [$($head:tt)*], [$($tail:tt)*], $($argument:expr),* $(,)?) => {{
         let (words, narrow): (&Words<'_>, &Narrow) = ($words, $narrow);
         let latitudes = narrow.near.map(|near| near.latitudes()).unzip();
         let longitudes = narrow.near.and_then(|near| near.longitudes()).unzip();
@@ -204,7 +234,7 @@ macro_rules! find {
             and ($15::timestamptz is null or starts_at >= $15)
             and ($16::float8 is null or latitude between $16 and $17)
             and ($18::float8 is null or longitude between $18 and $19)
-            and ($20::float8 is null or distance_km(latitude, longitude, $20, $21) <= $22)" + $tail,
+            and ($20::float8 is null or distance_km(latitude, longitude, $20, $21) <= $22)" + $($tail)*,
             words.named,
             words.document,
             words.not_named,
@@ -249,25 +279,31 @@ pub async fn ranked(
         words,
         narrow,
         ["with hit as materialized (
-           select organizer_id, event_id, starts_at,
+           select organizer_id, event_id, starts_at, case when $23 = 'typo' then name_key end as name_key,
                   (case $23
                      when 'named' then -(case when name_key = ' ' || $25::text || ' ' then 2.0
                                               when name_key like '% ' || $25 || ' %' then 1.0 else 0.0 end
                                          + (named @@ $26::text::tsquery)::int + ts_rank(named, $1::text::tsquery, 1))
                      when 'rest' then -ts_rank(document, $2::text::tsquery, 1)
-                     when 'typo' then -(word_similarity($25, name_key) + ts_rank(document, $2::text::tsquery, 1))
+                     when 'typo' then -ts_rank(document, $2::text::tsquery, 1)
                      when 'price' then price_from_minor
                      when 'distance' then distance_km(latitude, longitude, $20, $21)
                      when 'popularity' then -popularity
                      else 0
                    end)::float8 as key
              from event_search"],
-        "
+        ["
             and ($23 <> 'price' or price_from_minor is not null)
           limit $24
-         ), page as (
-           select organizer_id, event_id, key, (select count(*) from hit) as hits
+         ), judged as (
+           select organizer_id, event_id, starts_at, hits,
+                  case when $23 <> 'typo' then key
+                       when hits <= $31::bigint then key - word_similarity($25, name_key) else 0 end as key
              from hit
+            cross join (select count(*) as hits from hit) as counted
+         ), page as (
+           select organizer_id, event_id, key, hits
+             from judged
             where ($27::float8 is null or (key, starts_at, event_id) > ($27, $28::timestamptz, $29::uuid))
             order by key, starts_at, event_id
             limit $30
@@ -277,7 +313,7 @@ pub async fn ranked(
                 time_zone, starts_at, ends_at, currency, price_from_minor, available, key as \"key!\", hits as \"hits!\"
            from page
            join event_search using (organizer_id, event_id)
-          order by key, starts_at, event_id",
+          order by key, starts_at, event_id"],
         ranking.by.as_str(),
         ranking.most.saturating_add(1),
         ranking.folded,
@@ -286,7 +322,16 @@ pub async fn ranked(
         after.map(|a| a.starts_at),
         after.map(|a| a.event_id),
         limit,
+        ranking.most_judged,
     )
+}
+
+/// Where a list in an index's order looks for its matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Among {
+    All,
+    /// The first so many that the index can tell to be possible: soon done where many match, and sure to be.
+    First(i64),
 }
 
 /// Matches by their start.
@@ -294,22 +339,40 @@ pub async fn listed_by_start(
     conn: &mut PgConnection,
     words: &Words<'_>,
     narrow: &Narrow,
+    among: Among,
     after: Option<After>,
     limit: i64,
 ) -> Result<Vec<Found>, sqlx::Error> {
-    find!(
-        conn,
-        words,
-        narrow,
-        by "0",
-        "
+    let (at, id) = after.map(|a| (a.starts_at, a.event_id)).unzip();
+    match among {
+        Among::First(first) => find!(
+            conn,
+            words,
+            narrow,
+            by "0",
+            first "$26",
+            begin "$23::timestamptz is null or (starts_at, event_id) > ($23, $24::uuid)",
+            order "starts_at, event_id",
+            limit "$25",
+            at,
+            id,
+            limit,
+            first,
+        ),
+        Among::All => find!(
+            conn,
+            words,
+            narrow,
+            by "0",
+            "
             and ($23::timestamptz is null or (starts_at, event_id) > ($23, $24::uuid))
           order by starts_at, event_id
           limit $25",
-        after.map(|a| a.starts_at),
-        after.map(|a| a.event_id),
-        limit,
-    )
+            at,
+            id,
+            limit,
+        ),
+    }
 }
 
 /// Matches by price, in one currency; without those that have none.
@@ -317,24 +380,44 @@ pub async fn listed_by_price(
     conn: &mut PgConnection,
     words: &Words<'_>,
     narrow: &Narrow,
+    among: Among,
     after: Option<After>,
     limit: i64,
 ) -> Result<Vec<Found>, sqlx::Error> {
-    find!(
-        conn,
-        words,
-        narrow,
-        by "price_from_minor",
-        "
+    let (key, at, id) = (after.map(|a| a.key), after.map(|a| a.starts_at), after.map(|a| a.event_id));
+    match among {
+        Among::First(first) => find!(
+            conn,
+            words,
+            narrow,
+            by "price_from_minor",
+            first "$27",
+            begin "price_from_minor is not null
+                and ($23::float8 is null or (price_from_minor, starts_at, event_id) > ($23::bigint, $24::timestamptz, $25::uuid))",
+            order "price_from_minor, starts_at, event_id",
+            limit "$26",
+            key,
+            at,
+            id,
+            limit,
+            first,
+        ),
+        Among::All => find!(
+            conn,
+            words,
+            narrow,
+            by "price_from_minor",
+            "
             and price_from_minor is not null
             and ($23::float8 is null or (price_from_minor, starts_at, event_id) > ($23::bigint, $24::timestamptz, $25::uuid))
           order by price_from_minor, starts_at, event_id
           limit $26",
-        after.map(|a| a.key),
-        after.map(|a| a.starts_at),
-        after.map(|a| a.event_id),
-        limit,
-    )
+            key,
+            at,
+            id,
+            limit,
+        ),
+    }
 }
 
 /// Matches by popularity.
@@ -342,23 +425,42 @@ pub async fn listed_by_popularity(
     conn: &mut PgConnection,
     words: &Words<'_>,
     narrow: &Narrow,
+    among: Among,
     after: Option<After>,
     limit: i64,
 ) -> Result<Vec<Found>, sqlx::Error> {
-    find!(
-        conn,
-        words,
-        narrow,
-        by "-popularity",
-        "
+    let (key, at, id) = (after.map(|a| a.key), after.map(|a| a.starts_at), after.map(|a| a.event_id));
+    match among {
+        Among::First(first) => find!(
+            conn,
+            words,
+            narrow,
+            by "-popularity",
+            first "$27",
+            begin "$23::float8 is null or (-popularity, starts_at, event_id) > ($23::integer, $24::timestamptz, $25::uuid)",
+            order "-popularity, starts_at, event_id",
+            limit "$26",
+            key,
+            at,
+            id,
+            limit,
+            first,
+        ),
+        Among::All => find!(
+            conn,
+            words,
+            narrow,
+            by "-popularity",
+            "
             and ($23::float8 is null or (-popularity, starts_at, event_id) > ($23::integer, $24::timestamptz, $25::uuid))
           order by -popularity, starts_at, event_id
           limit $26",
-        after.map(|a| a.key),
-        after.map(|a| a.starts_at),
-        after.map(|a| a.event_id),
-        limit,
-    )
+            key,
+            at,
+            id,
+            limit,
+        ),
+    }
 }
 
 /// How many matches there are of one kind.

@@ -60,12 +60,15 @@ pub async fn guess(
     )
     .fetch_all(&mut *conn)
     .await?;
+    // One mistake explains the word: those with more are not meant, and comparing with all of them takes longest.
+    let explained: Vec<String> =
+        doubtful.iter().filter(|word| !corrections(word, &edited).is_empty()).cloned().collect();
     let alike = sqlx::query!(
         r#"select w.word as "word!", s.word as "other!", s.part as "part!"
              from unnest($1::text[]) as w (word)
             cross join lateral (
                   (select word, false as part from search_words
-                    where word % w.word and word_no <= $2
+                    where w.word <> all ($3) and word % w.word and word_no <= $2
                     order by similarity(word, w.word) desc, word limit 30)
                   union all
                   (select word, true from search_words
@@ -73,6 +76,7 @@ pub async fn guess(
                     order by length(word), word limit 20)) s"#,
         doubtful,
         newest,
+        &explained,
     )
     .fetch_all(conn)
     .await?;

@@ -144,6 +144,11 @@ async fn the_page_of_tickets_runs_its_own_script_alone_and_its_parts_are_small()
                 assert!(reply.text.contains(&format!("<option value=\"{lang}\"")), "{lang}");
             }
         }
+        if !kind.starts_with("text/html") {
+            let again = stage.server.request(Method::GET, path).header("if-none-match", reply.header("etag"));
+            let again = send(again).await?;
+            assert_eq!((again.status.as_u16(), again.text.as_str()), (304, ""), "{path} is loaded once");
+        }
         texts.insert(path, reply.text);
     }
     let kept = &texts["/web/offline.js"];

@@ -42,7 +42,7 @@ impl Camera {
         };
         let line = format!(
             "videotestsrc is-live=true pattern=white ! video/x-raw,format=BGRA,width=1280,height=720,framerate=15/1 ! {overlay} \
-             videoconvert ! video/x-raw,format=I420 ! identity drop-allocation=true ! pipewiresink mode=provide \
+             identity drop-allocation=true ! pipewiresink mode=provide \
              stream-properties=p,media.class=Video/Source,media.role=Camera,node.name=qrcam,node.description=TestCamera"
         );
         let mut command = room.command("gst-launch-1.0");

@@ -2,8 +2,8 @@
 
 /// So many words stand in for a mistyped one at most.
 const AT_MOST: usize = 8;
-/// Longer words share enough trigrams with what they should have been.
-const SHORT: usize = 6;
+/// Longer words share enough trigrams with what they should have been, and would need too many lookups.
+const SHORT: usize = 8;
 
 /// How many mistakes a word of so many letters may have.
 const fn allowed(letters: usize) -> usize {

@@ -6,12 +6,15 @@ mod event;
 mod sitemap;
 
 use axum::Router;
+use axum::body::Bytes;
+use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::Redirect;
 use axum::routing::{MethodRouter, get};
 
 pub use sitemap::Sitemap;
 
+use super::caching;
 use crate::app::AppState;
 
 /// The page runs the script and style that stand beside it, and asks this server alone. Forms are the script's: without
@@ -28,8 +31,18 @@ const CARD_POLICY: &str = "default-src 'none'; script-src 'self' https://js.stri
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
+/// A page.
+fn page(text: &'static str) -> MethodRouter<AppState> {
+    under(POLICY, HTML, text)
+}
+
+/// What pages share. A browser keeps it and asks by its tag, so that the next page does not load it again.
 fn part(kind: &'static str, text: &'static str) -> MethodRouter<AppState> {
-    under(POLICY, kind, text)
+    let body = Bytes::from_static(text.as_bytes());
+    let tag = caching::tag_of(&body);
+    get(async move |headers: HeaderMap| {
+        ([(CONTENT_SECURITY_POLICY, POLICY)], caching::tagged_as(&headers, kind, body, &tag))
+    })
 }
 
 fn under(policy: &'static str, kind: &'static str, text: &'static str) -> MethodRouter<AppState> {
@@ -40,23 +53,23 @@ pub(super) fn routes() -> Router<AppState> {
     Router::new()
         // Browsers take the fragment of a mail's link along.
         .route("/", get(async || Redirect::to("/web/")))
-        .route("/web/", part(HTML, include_str!("home.html")))
+        .route("/web/", page(include_str!("home.html")))
         .route("/web/common.js", part(SCRIPT, include_str!("common.js")))
         .route("/web/home.js", part(SCRIPT, include_str!("home.js")))
         // By id or slug; the script reads it from the address.
         .route("/web/events/{event}", get(event::page))
         .route("/web/event.js", part(SCRIPT, include_str!("event.js")))
         // One page: the organizer's events, and one of them live.
-        .route("/web/organizer/", part(HTML, include_str!("organizer.html")))
-        .route("/web/organizer/events/{event_id}", part(HTML, include_str!("organizer.html")))
-        .route("/web/organizer/events/{event_id}/dates", part(HTML, include_str!("dates.html")))
+        .route("/web/organizer/", page(include_str!("organizer.html")))
+        .route("/web/organizer/events/{event_id}", page(include_str!("organizer.html")))
+        .route("/web/organizer/events/{event_id}/dates", page(include_str!("dates.html")))
         .route("/web/dates.js", part(SCRIPT, include_str!("dates.js")))
         .route("/web/organizer.js", part(SCRIPT, include_str!("organizer.js")))
-        .route("/web/invitation", part(HTML, include_str!("invitation.html")))
+        .route("/web/invitation", page(include_str!("invitation.html")))
         .route("/web/invitation.js", part(SCRIPT, include_str!("invitation.js")))
         // One page for both: a booking shows its tickets, a ticket itself. The script reads which from the address.
-        .route("/web/bookings/{id}", part(HTML, include_str!("tickets.html")))
-        .route("/web/tickets/{id}", part(HTML, include_str!("tickets.html")))
+        .route("/web/bookings/{id}", page(include_str!("tickets.html")))
+        .route("/web/tickets/{id}", page(include_str!("tickets.html")))
         .route("/web/tickets.js", part(SCRIPT, include_str!("tickets.js")))
         .route("/web/offline.js", part(SCRIPT, include_str!("offline.js")))
         .route("/web/bookings/{id}/card", under(CARD_POLICY, HTML, include_str!("card.html")))
