@@ -367,6 +367,36 @@ describe('the supervisor', () => {
     expect(gate.supervision?.staff).toBe(STEWARD);
   });
 
+  it('is not asked for where the event names none, and what only one may do is not offered', async () => {
+    const [first, ...others] = app.state.enrolments;
+    const stewards = first!.stewards.filter((s) => !s.supervisor);
+    app.state = { ...app.state, enrolments: [{ ...first!, stewards }, ...others] };
+    await open();
+    await scan('HV1:A');
+    await fireEvent.keyDown(window, { key: 'F9' });
+    await settle();
+    await click(en['reason.quick.undo1']);
+    await click(en['undo.do']);
+    expect(called('undo')).toHaveLength(1);
+    await scan('DEMO:blocked');
+    expect(document.querySelector('.act [data-icon=key]')).toBeNull();
+    gate.scanning.dismiss();
+    await click(en['nav.supervisor']);
+    expect(screen.getByText(en['super.nobody'])).toBeTruthy();
+    await fireEvent.click(screen.getByRole('tab', { name: en['super.incidents'] }));
+    await settle();
+    expect(screen.getByText(en['incidents.none'])).toBeTruthy();
+    await fireEvent.click(screen.getByRole('tab', { name: en['super.device'] }));
+    expect(button(en['device.kiosk']).hasAttribute('disabled')).toBe(true);
+    // A helper may still say who is at work, and loses nothing by it.
+    await click(en['pin.who']);
+    await enterPin(PIN);
+    expect(gate.supervision?.staff).toBe(STEWARD);
+    expect(screen.getByRole('tablist')).toBeTruthy();
+    await click(en['device.rehearsal.on']);
+    expect(screen.getByText(en['rehearsal.banner'])).toBeTruthy();
+  });
+
   it('begins a rehearsal that cannot be missed', async () => {
     await open();
     await unlock();

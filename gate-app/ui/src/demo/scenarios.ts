@@ -141,6 +141,14 @@ export const SCENARIOS: Record<string, Scenario> = {
   'supervisor-incidents': tab('incidents'),
   'supervisor-quarantine': tab('quarantine'),
   'supervisor-device': tab('device'),
+  'supervisor-nobody': {
+    prepare: (app) => {
+      evening(app);
+      const [first, ...others] = app.state.enrolments;
+      app.state = { ...app.state, enrolments: [{ ...first!, stewards: first!.stewards.filter((s) => !s.supervisor) }, ...others] };
+    },
+    play: (gate) => void (gate.screen = 'supervisor'),
+  },
   override: {
     play: async (gate) => {
       await unlock(gate);

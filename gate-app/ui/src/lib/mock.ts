@@ -302,8 +302,14 @@ export class MockApp implements Bridge {
     }
   }
 
-  #supervised(): void {
-    const { supervision } = this.state;
+  /** As the core: where the event names no supervisor nobody is asked for a PIN, except for what only one may do. */
+  #supervised(always = false): void {
+    const { supervision, enrolments, post } = this.state;
+    const stewards = enrolments.find((e) => e.device_id === post?.device_id)?.stewards ?? [];
+    if (!stewards.some((s) => s.supervisor)) {
+      if (always) throw refusal('locked');
+      return;
+    }
     if (!supervision || Date.parse(supervision.until) <= this.#now()) throw refusal('locked');
     if (!supervision.supervisor) throw refusal('not_supervisor');
   }
@@ -384,7 +390,7 @@ export class MockApp implements Bridge {
       return kept;
     },
     override_scan: ({ place, reason }) => {
-      this.#supervised();
+      this.#supervised(true);
       const text = this.#texts.get(`${place.log_no}:${place.seq}`);
       if (text === undefined) throw refusal('nothing_to_override');
       return this.verdict(text, reason);
@@ -406,8 +412,14 @@ export class MockApp implements Bridge {
       this.#supervised();
       return this.hits.filter((hit) => `${hit.name} ${hit.booking} ${hit.ticket_id}`.toLowerCase().includes(text.toLowerCase()));
     },
-    incidents: () => this.incidents,
-    quarantine: () => this.quarantine,
+    incidents: () => {
+      this.#supervised();
+      return this.incidents;
+    },
+    quarantine: () => {
+      this.#supervised();
+      return this.quarantine;
+    },
     leave: () => {
       this.#supervised();
       const { unsent } = this.status.status.queue;
@@ -424,7 +436,7 @@ export class MockApp implements Bridge {
     },
     export_history: ({ filter }) => ({ saved_as: 'history.csv', lines: this.#matching(filter).length }),
     kiosk_enter: () => {
-      this.#supervised();
+      this.#supervised(true);
       this.state = { ...this.state, kiosk: true };
     },
     kiosk_leave: ({ staff, pin }) => {

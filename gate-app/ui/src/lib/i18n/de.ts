@@ -282,6 +282,8 @@ export const de: Catalogue = {
   'super.quarantine': 'Quarantäne',
   'super.device': 'Gerät',
   'super.not_supervisor': '{name} ist Einlasspersonal. Trotzdem einlassen und rückgängig machen kann nur die Leitung.',
+  'super.nobody': 'Keine Leitung',
+  'super.nobody.text': 'Der Veranstalter hat für diese Veranstaltung keine benannt: Diese Werkzeuge brauchen keine PIN. Abgelehnte Gäste können hier nicht trotzdem eingelassen werden.',
 
   'last.none': 'Seit dem Start der App wurde nichts gescannt.',
   'override.title': 'Trotzdem einlassen',
@@ -342,6 +344,7 @@ export const de: Catalogue = {
   'device.rehearsal.text': 'Scans werden wirklich geprüft und zählen nie.',
   'device.kiosk': 'Kiosk-Betrieb starten',
   'device.kiosk.text': 'Gäste scannen ihre Tickets selbst. Eine PIN beendet es.',
+  'device.kiosk.nobody': 'Der Kiosk-Betrieb braucht eine Leitung, und diese Veranstaltung hat keine.',
   'device.kiosk.camera': 'Gäste benutzen die Kamera dieses Geräts',
   'device.post': 'Veranstaltung, Liste oder Eingang ändern',
   'device.leave': 'Veranstaltung verlassen',

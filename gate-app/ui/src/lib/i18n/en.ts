@@ -281,6 +281,8 @@ export const en = {
   'super.quarantine': 'Quarantine',
   'super.device': 'Device',
   'super.not_supervisor': '{name} is door staff. Overrides and undos need a supervisor.',
+  'super.nobody': 'No supervisor',
+  'super.nobody.text': 'The organizer has named none for this event: these tools need no PIN. A refused guest cannot be admitted here.',
 
   'last.none': 'Nothing has been scanned since the app was started.',
   'override.title': 'Admit all the same',
@@ -341,6 +343,7 @@ export const en = {
   'device.rehearsal.text': 'Scans are checked for real and never count.',
   'device.kiosk': 'Start kiosk mode',
   'device.kiosk.text': 'Guests scan their tickets themselves. A PIN ends it.',
+  'device.kiosk.nobody': 'Kiosk mode needs a supervisor, and this event has none.',
   'device.kiosk.camera': 'Guests use the camera of this device',
   'device.post': 'Change event, list or gate',
   'device.leave': 'Leave this event',
