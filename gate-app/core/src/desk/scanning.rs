@@ -101,7 +101,7 @@ impl<N: Network> Desk<N> {
     /// `locked`, `not_supervisor`, `reason_missing`, `no_entry`, `not_undoable`, `already_undone`, `cannot_record`.
     pub fn undo(&self, place: Place, reason: &str) -> Result<Place, CommandError> {
         let device = self.post_device()?;
-        let staff = self.supervised(&mut self.state())?;
+        let staff = self.on_record(&mut self.state())?;
         let mut gate = self.gate(device)?;
         let loaded = loaded::load(gate.db.conn(), &gate.device).map_err(|e| refused(&Fault::of_load(&e)))?;
         let target = EntryPlace { device, log_no: place.log_no, seq: place.seq };

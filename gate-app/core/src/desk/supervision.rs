@@ -111,11 +111,16 @@ impl<N: Network> Desk<N> {
             Door::Open(scanner) => Some(&scanner.loaded().header.stewards),
             _ => None,
         };
+        // Before anybody's rights: whoever has entered a PIN may not do less than nobody.
+        if let Some(all) = stewards.filter(|all| all.iter().all(|s| !s.supervisor)) {
+            let on_list = |u: &Unlocked| all.iter().any(|s| s.id == u.staff);
+            if !state.unlocked.as_ref().is_none_or(on_list) {
+                self.end_supervision(state);
+            }
+            return Ok(None);
+        }
         let Some(unlocked) = &state.unlocked else {
-            return match stewards {
-                Some(all) if all.iter().all(|s| !s.supervisor) => Ok(None),
-                _ => Err(CommandError::new(ErrorCode::Locked, "a supervisor's PIN is needed")),
-            };
+            return Err(CommandError::new(ErrorCode::Locked, "a supervisor's PIN is needed"));
         };
         // The organizer may have taken somebody off the list since.
         let supervisor = match stewards {
@@ -142,6 +147,12 @@ impl<N: Network> Desk<N> {
                 Ok(Some(staff))
             }
         }
+    }
+
+    /// As [`Desk::supervised`], but who did it, for the record: where no supervisor is needed, whoever has entered a PIN.
+    pub(super) fn on_record(&self, state: &mut State) -> Result<Option<StewardId>, CommandError> {
+        let supervisor = self.supervised(state)?;
+        Ok(supervisor.or(state.unlocked.as_ref().map(|u| u.staff)))
     }
 
     pub(super) fn lock_if_due(&self, state: &mut State) {

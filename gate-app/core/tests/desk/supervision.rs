@@ -3,7 +3,9 @@
 use crate::stage::{HELPER, HELPERS_PIN, PIN, SUPERVISOR, Stage, nonce, place};
 use gate_core::desk::Event;
 use gate_core::desk::contract::{CommandError, ErrorCode, Post, ScanSource, Settings};
+use shared::ids::StewardId;
 use shared::log::entry::Direction;
+use shared::manifest::docs::Steward;
 
 #[test]
 fn five_wrong_pins_lock_and_the_window_hears_how_many_are_left_and_how_long() {
@@ -81,13 +83,48 @@ fn a_helper_is_no_supervisor_and_stands_in_the_log() {
 fn whoever_is_taken_off_the_list_supervises_no_more() {
     let mut stage = Stage::new();
     stage.unlock();
+    let gone = stage.venue.organizer.header.stewards.remove(0);
+    let another = Steward { id: StewardId::from_bytes([6; 16]), label: "Cem".to_owned(), ..gone };
+    stage.venue.organizer.header.stewards.push(another);
+    stage.venue.publish().unwrap();
+    stage.desk.tick();
+    assert_eq!(stage.desk.incidents().map(|_| ()).map_err(|e| e.code), Err(ErrorCode::Locked));
+    assert_eq!(stage.desk.app_state().supervision, None);
+}
+
+#[test]
+fn once_no_supervisor_is_left_nobody_acts_under_a_name_that_is_gone() {
+    let mut stage = Stage::new();
+    let entry = place(&stage.scan(&stage.venue.code(0))).unwrap();
+    stage.unlock();
     stage.venue.organizer.header.stewards.remove(0);
     stage.venue.publish().unwrap();
     stage.desk.tick();
-    let refused = stage.desk.incidents().map(|_| ()).map_err(|e| e.code);
-    // The helper alone is left: nobody could supervise, and nobody does under the name that is gone.
-    assert_eq!(refused, Err(ErrorCode::Locked));
+    stage.desk.undo(entry, "wrong person").unwrap();
     assert_eq!(stage.desk.app_state().supervision, None);
+    assert_eq!(stage.venue.log().last().unwrap().entry.staff, None);
+}
+
+#[test]
+fn where_nobody_supervises_a_helper_may_do_no_less_than_nobody() {
+    let stage = Stage::with(|o| {
+        o.header.stewards.remove(0);
+    });
+    let code = stage.venue.code(0);
+    let entry = place(&stage.scan(&code)).unwrap();
+    let refused = place(&stage.scan(&code)).unwrap();
+    stage.desk.unlock(HELPER, HELPERS_PIN).unwrap();
+    assert!(stage.desk.incidents().unwrap().is_empty());
+    stage.desk.undo(entry, "wrong person").unwrap();
+    assert_eq!(
+        stage.venue.log().last().unwrap().entry.staff,
+        Some(HELPER),
+        "whoever it was stands on record"
+    );
+    stage.desk.set_post(Post { rehearsal: true, ..stage.post() }).unwrap();
+    stage.desk.set_post(stage.post()).unwrap();
+    assert_eq!(stage.desk.override_scan(refused, "why not", nonce()).unwrap_err().code, ErrorCode::Locked);
+    assert_eq!(stage.desk.kiosk_enter().unwrap_err().code, ErrorCode::Locked);
 }
 
 #[test]
