@@ -636,6 +636,16 @@ describe('kiosk', () => {
     expect(called('kiosk_leave')).toMatchObject([{ staff: SUPERVISOR, pin: '0000' }, { staff: SUPERVISOR, pin: PIN }]);
   });
 
+  it('ends without a PIN where the event names nobody who has one', async () => {
+    const [first, ...others] = app.state.enrolments;
+    app.state = { ...app.state, kiosk: true, enrolments: [{ ...first!, stewards: [] }, ...others] };
+    await open();
+    await click(en['kiosk.leave']);
+    await click(en['kiosk.end']);
+    expect(called('kiosk_leave')).toEqual([{ staff: null, pin: '' }]);
+    expect(bar()).not.toBeNull();
+  });
+
   it('takes refusals away by itself, whatever was set for the door', async () => {
     app.state = { ...app.state, kiosk: true, settings: { ...app.state.settings, hold_refusals: true } };
     await open();

@@ -190,10 +190,7 @@ impl<N: Network> Desk<N> {
         match &mut state.door {
             Door::Open(scanner) => {
                 if let Err(fault) = scanner.refresh() {
-                    state.door = Door::Stuck(fault);
-                    self.end_supervision(state);
-                    // Nobody here has a PIN any more that could end kiosk mode.
-                    state.kiosk = false;
+                    self.get_stuck(state, fault);
                 }
             }
             Door::Stuck(_) => self.open_door(state),

@@ -1,9 +1,11 @@
 //! PINs, the deadline of supervision, and kiosk mode.
 
 use crate::stage::{HELPER, HELPERS_PIN, PIN, SUPERVISOR, Stage, nonce, place};
+use gate_core::db::Db;
+use gate_core::db::table::device::{self, State};
 use gate_core::desk::Event;
 use gate_core::desk::contract::{CommandError, ErrorCode, Post, ScanSource, Settings};
-use shared::ids::StewardId;
+use shared::ids::{ListId, StewardId};
 use shared::log::entry::Direction;
 use shared::manifest::docs::Steward;
 
@@ -148,8 +150,77 @@ fn a_kiosk_survives_a_restart_and_ends_by_a_pin() {
     let verdict = stage.desk.scan_text(&stage.venue.code(0), nonce(), ScanSource::Camera).unwrap();
     assert!(verdict.answer.is_ok());
 
-    assert_eq!(stage.desk.kiosk_leave(HELPER, "0000").unwrap_err().code, ErrorCode::WrongPin);
-    stage.desk.kiosk_leave(HELPER, HELPERS_PIN).unwrap();
+    assert_eq!(stage.desk.kiosk_leave(Some(HELPER), "0000").unwrap_err().code, ErrorCode::WrongPin);
+    assert_eq!(stage.desk.kiosk_leave(None, "").unwrap_err().code, ErrorCode::Locked);
+    stage.desk.kiosk_leave(Some(HELPER), HELPERS_PIN).unwrap();
+    assert!(!stage.desk.app_state().kiosk);
+    assert!(!stage.restart().desk.app_state().kiosk);
+}
+
+#[test]
+fn a_fault_that_passes_ends_neither_kiosk_mode_nor_supervision() {
+    let mut stage = Stage::new();
+    stage.unlock();
+    stage.desk.kiosk_enter().unwrap();
+    let rot = |of: &str| {
+        let db = Db::open(stage.venue.path()).unwrap();
+        db.conn()
+            .execute(
+                "update manifest set generation = generation + 1, key_list = cast(key_list || ?1 as blob)",
+                [of],
+            )
+            .unwrap();
+    };
+    rot("rotten");
+    stage.venue.clock.advance_ms(60_000);
+    stage.desk.tick();
+    let state = stage.desk.app_state();
+    assert!(state.kiosk, "{:?}", state.trouble);
+    stage.venue.publish().unwrap();
+    stage.venue.clock.advance_ms(60_000);
+    stage.desk.tick();
+    assert!(stage.scan(&stage.venue.code(0)).answer.is_ok());
+    let stage = stage.restart();
+    assert!(stage.desk.app_state().kiosk);
+}
+
+#[test]
+fn a_kiosk_whose_list_is_gone_is_still_no_place_where_guests_choose() {
+    let mut stage = Stage::new();
+    stage.unlock();
+    stage.desk.kiosk_enter().unwrap();
+    stage.venue.organizer.header.lists[0].id = ListId::from_bytes([9; 16]);
+    stage.venue.publish().unwrap();
+    let stage = stage.restart();
+    let state = stage.desk.app_state();
+    assert!(state.kiosk && state.post.is_some());
+    assert!(stage.desk.scan_text(&stage.venue.code(0), nonce(), ScanSource::Camera).is_err());
+    stage.desk.kiosk_leave(Some(HELPER), HELPERS_PIN).unwrap();
+    assert_eq!(stage.restart().desk.app_state().post, None, "now somebody can choose another");
+}
+
+#[test]
+fn a_kiosk_ends_without_a_pin_where_nobody_has_one() {
+    let mut stage = Stage::new();
+    stage.unlock();
+    stage.desk.kiosk_enter().unwrap();
+    stage.venue.organizer.header.stewards.clear();
+    stage.venue.publish().unwrap();
+    stage.desk.tick();
+    assert!(stage.desk.app_state().kiosk);
+    stage.desk.kiosk_leave(None, "").unwrap();
+    assert!(!stage.restart().desk.app_state().kiosk);
+}
+
+#[test]
+fn a_revocation_ends_kiosk_mode_for_good() {
+    let stage = Stage::new();
+    stage.unlock();
+    stage.desk.kiosk_enter().unwrap();
+    let db = Db::open(stage.venue.path()).unwrap();
+    device::set_state(db.conn(), stage.venue.device.no, State::Revoked).unwrap();
+    stage.venue.clock.advance_ms(1_000);
+    stage.desk.tick();
     assert!(!stage.desk.app_state().kiosk);
     assert!(!stage.restart().desk.app_state().kiosk);
 }

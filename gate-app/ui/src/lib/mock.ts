@@ -440,7 +440,10 @@ export class MockApp implements Bridge {
       this.state = { ...this.state, kiosk: true };
     },
     kiosk_leave: ({ staff, pin }) => {
-      this.#checkPin(staff, pin);
+      const { enrolments, post } = this.state;
+      const stewards = enrolments.find((e) => e.device_id === post?.device_id)?.stewards ?? [];
+      if (staff !== null) this.#checkPin(staff, pin);
+      else if (stewards.length > 0) throw refusal('locked');
       this.state = { ...this.state, kiosk: false };
     },
     trouble_retry: () => this.state.trouble,

@@ -409,6 +409,7 @@ export const de: Catalogue = {
   'kiosk.refused': 'Bitte an das Personal wenden',
   'kiosk.help': 'Das Personal hilft weiter.',
   'kiosk.leave': 'Personal: Kiosk-Betrieb beenden',
+  'kiosk.end': 'Kiosk-Betrieb beenden',
 
   'trouble.disk_full.title': 'Der Speicher ist voll',
   'trouble.disk_full.what': 'Scans lassen sich nicht aufzeichnen, darum wird niemand eingelassen. In {path} sind noch {free} frei. Alles bisher Aufgezeichnete ist sicher.',

@@ -408,6 +408,7 @@ export const en = {
   'kiosk.refused': 'Please ask the staff',
   'kiosk.help': 'The staff will help you.',
   'kiosk.leave': 'Staff: end kiosk mode',
+  'kiosk.end': 'End kiosk mode',
 
   'trouble.disk_full.title': 'The disk is full',
   'trouble.disk_full.what': 'Scans cannot be recorded, so nobody is let in. {free} are left in {path}. Everything recorded so far is safe.',

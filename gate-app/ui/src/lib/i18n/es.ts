@@ -409,6 +409,7 @@ export const es: Catalogue = {
   'kiosk.refused': 'Habla con el personal, por favor',
   'kiosk.help': 'El personal te ayudará.',
   'kiosk.leave': 'Personal: terminar el modo quiosco',
+  'kiosk.end': 'Terminar el modo quiosco',
 
   'trouble.disk_full.title': 'El disco está lleno',
   'trouble.disk_full.what': 'No se pueden registrar escaneos, así que no se admite a nadie. Quedan {free} en {path}. Lo ya registrado está a salvo.',

@@ -409,6 +409,7 @@ export const fr: Catalogue = {
   'kiosk.refused': 'Adressez-vous au personnel',
   'kiosk.help': 'Le personnel va vous aider.',
   'kiosk.leave': 'Personnel : finir le mode borne',
+  'kiosk.end': 'Finir le mode borne',
 
   'trouble.disk_full.title': 'Le disque est plein',
   'trouble.disk_full.what': 'Les scans ne peuvent pas être enregistrés ; personne n’entre. Il reste {free} dans {path}. Tout ce qui est enregistré est en sûreté.',
