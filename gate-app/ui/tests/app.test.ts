@@ -525,6 +525,55 @@ describe('hard days', () => {
     expect(screen.getByTestId('verdict').dataset['tone']).toBe('refused');
   });
 
+  describe('of a revoked device', () => {
+    const revoke = (wiped: boolean): void => {
+      const [first, ...others] = app.state.enrolments;
+      const gone = wiped ? { lists: [], gates: [], stewards: [], title: null } : {};
+      const enrolments = [{ ...first!, ...gone, state: wiped ? ('revoked' as const) : ('leaving' as const) }, ...others];
+      app.state = { ...app.state, enrolments, trouble: { kind: 'revoked', unsent: wiped ? 0 : 12, wiped } };
+    };
+
+    it('end where another event of this machine is chosen', async () => {
+      revoke(true);
+      await open();
+      await click(en['device.post']);
+      expect(document.querySelector<HTMLInputElement>('input[name=event]:checked')!.disabled).toBe(false);
+      await click(en['post.start']);
+      expect(called('set_post')).toMatchObject([{ post: { device_id: app.state.enrolments[1]!.device_id } }]);
+      expect(screen.queryByTestId('trouble')).toBeNull();
+      expect(bar()).not.toBeNull();
+    });
+
+    it('end by leaving, for which a wiped one asks no PIN', async () => {
+      revoke(true);
+      await open();
+      await click(en['device.leave']);
+      await click(en['device.leave.do']);
+      expect(called('leave')).toEqual([{ device_id: DEVICE }]);
+      expect(screen.getByText(en['post.title'])).toBeTruthy();
+    });
+
+    it('need a supervisor as long as guests are on it', async () => {
+      revoke(false);
+      await open();
+      await click(en['device.leave']);
+      expect(screen.getByRole('dialog').textContent).toContain('Shift lead');
+      await enterPin(PIN);
+      await click(en['device.leave.do']);
+      expect(called('leave')).toEqual([{ device_id: DEVICE }]);
+    });
+
+    it('leave a way back from enrolling, and offer no other event where there is none', async () => {
+      revoke(true);
+      app.state = { ...app.state, enrolments: app.state.enrolments.slice(0, 1) };
+      await open();
+      expect([...document.querySelectorAll('button')].some((b) => b.textContent.includes(en['device.post']))).toBe(false);
+      await click(en['enrol.title']);
+      await click(en['common.back']);
+      expect(screen.getByTestId('trouble')).toBeTruthy();
+    });
+  });
+
   it('a window that was closed in mid-scan says so, once', async () => {
     app.state = { ...app.state, interrupted: { scanned_at: '2026-11-21T18:59:12Z', outcome: 'ok', ticket_type_name: null } };
     await open();

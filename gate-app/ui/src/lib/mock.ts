@@ -359,7 +359,9 @@ export class MockApp implements Bridge {
     name_device: () => undefined,
     set_post: ({ post }) => {
       if (post.rehearsal !== (this.state.post?.rehearsal ?? false)) this.#supervised();
-      this.state = { ...this.state, post };
+      const moved = post.device_id !== this.state.post?.device_id;
+      const trouble = moved && this.state.trouble?.kind === 'revoked' ? null : this.state.trouble;
+      this.state = { ...this.state, post, trouble };
       return this.state;
     },
     set_settings: ({ settings }) => {
@@ -421,10 +423,12 @@ export class MockApp implements Bridge {
       return this.quarantine;
     },
     leave: () => {
-      this.#supervised();
+      const { trouble } = this.state;
+      const wiped = trouble?.kind === 'revoked' && trouble.wiped;
+      if (!wiped) this.#supervised();
       const { unsent } = this.status.status.queue;
       if (unsent > 0) throw refusal('unsent_entries', { count: unsent });
-      this.state = { ...this.state, enrolments: [SECOND], post: null, supervision: null };
+      this.state = { ...this.state, enrolments: [SECOND], post: null, supervision: null, trouble: wiped ? null : trouble };
       return this.state;
     },
     history: ({ filter, before, limit }) => {
