@@ -42,6 +42,9 @@ impl<N: Network> Desk<N> {
             })?;
             if !same {
                 self.end_supervision(state);
+                // Both are of the other enrolment: its entries have the same places, its troubles stay with it.
+                state.given.clear();
+                state.condition = None;
             }
             scanner.set_staff(state.unlocked.as_ref().map(|u| u.staff));
             state.door = Door::Open(Box::new(scanner));

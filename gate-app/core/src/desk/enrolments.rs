@@ -97,6 +97,8 @@ impl<N: Network> Desk<N> {
         if was_post {
             state.post = None;
             state.forget_scans();
+            state.given.clear();
+            state.condition = None;
             self.end_supervision(&mut state);
         }
         drop(state);

@@ -42,6 +42,7 @@ pub(super) struct State {
     pub refused: Option<Refused>,
     /// The last override: the same attempt again has the same answer.
     pub overridden: Option<(Nonce16, Verdict)>,
+    /// Of the chosen enrolment alone: a place names an entry only within one.
     pub given: VecDeque<(Place, Given)>,
     pub view: InView,
     pub interrupted: Option<(EntryPlace, Interrupted)>,
