@@ -3,11 +3,12 @@
 use crate::common::server::Server;
 use crate::common::{NOW, Venue, organizer};
 use crate::stage::{Stage, Wire, open};
-use gate_core::bench::synthetic::Organizer;
+use gate_core::bench::synthetic::{InstallError, Organizer};
 use gate_core::db::Db;
 use gate_core::db::table::manifest;
 use gate_core::desk::Event;
 use gate_core::desk::contract::{CommandError, EnrolmentNews, ErrorCode, SyncPhase};
+use gate_core::sync::apply::StoreError;
 use gate_core::sync::transport::{Request, Response, Transport as _, TransportError};
 use shared::bytes::{Nonce16, Nonce32, PublicKey};
 use shared::cbor;
@@ -125,6 +126,12 @@ fn leaving_sends_first_and_forgets_the_guests() {
     up.store(true, Ordering::Relaxed);
     let state = stage.desk.leave(device).unwrap();
     assert!(state.enrolments.is_empty() && state.post.is_none());
+    let mut stage = stage;
+    let late = stage.venue.publish().unwrap_err();
+    assert!(
+        matches!(late, InstallError::Store(StoreError::OutOfUse)),
+        "a manifest that was on its way: {late:?}"
+    );
     let db = Db::open(stage.venue.path()).unwrap();
     assert_eq!(manifest::get(db.conn(), stage.venue.device.no).unwrap(), None);
     assert_eq!(stage.venue.log().len(), 1, "its log is evidence");
