@@ -22,6 +22,7 @@ mod history;
 mod in_view;
 mod incidents;
 mod kept;
+mod knowing;
 mod network;
 mod reason;
 mod rebuild;

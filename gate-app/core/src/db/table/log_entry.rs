@@ -322,6 +322,25 @@ pub fn for_each_of_event(
     Ok(())
 }
 
+/// Calls `each` with every entry of an author that can still be read, in no order that means anything.
+///
+/// # Errors
+/// SQLite's.
+pub fn for_each_of_author(
+    db: &Connection,
+    author: Author,
+    mut each: impl FnMut(LogEntry),
+) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached("select bytes from log_entry where author = ?1")?;
+    let mut rows = statement.query([author.0])?;
+    while let Some(row) = rows.next()? {
+        if let Ok(entry) = LogEntry::from_bytes(row.get_ref(0)?.as_blob()?) {
+            each(entry);
+        }
+    }
+    Ok(())
+}
+
 /// The newest entries of an author, newest first.
 ///
 /// # Errors
