@@ -191,9 +191,9 @@ pub fn head(db: &Connection, author: Author, log_no: u32) -> rusqlite::Result<He
     Ok(found.unwrap_or(Head { seq: 0, hash: shared::log::run::NO_ENTRY, corrected: None }))
 }
 
-const STORED: &str = "id, hash, bytes";
+pub(super) const STORED: &str = "id, hash, bytes";
 
-fn stored(r: &Row<'_>) -> rusqlite::Result<Stored> {
+pub(super) fn stored(r: &Row<'_>) -> rusqlite::Result<Stored> {
     let bytes: Vec<u8> = r.get(2)?;
     let entry = LogEntry::from_bytes(&bytes).map_err(|e| unreadable(2, e))?;
     Ok(Stored { id: r.get(0)?, entry, hash: Hash32(r.get(1)?), bytes })
