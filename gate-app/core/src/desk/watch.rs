@@ -155,7 +155,8 @@ impl<N: Network> Desk<N> {
             Err(error) => {
                 let fault = fault_of(&error);
                 if let Fault::Manifest(_) = &fault {
-                    // Scanning goes on with the manifest in memory; the next one replaces what is stored.
+                    // A scanner that is open goes on with the manifest in its memory until another one is stored; one
+                    // that has to be opened anew cannot. A manifest that comes whole replaces what is stored.
                     self.note_fault(&mut self.state(), &fault);
                     return Ok(());
                 }
