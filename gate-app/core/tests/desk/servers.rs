@@ -4,10 +4,10 @@ use crate::common::server::Server;
 use crate::common::{NOW, Venue, organizer};
 use crate::stage::{Stage, Wire, open};
 use gate_core::bench::synthetic::{InstallError, Organizer};
-use gate_core::db::Db;
 use gate_core::db::table::manifest;
+use gate_core::db::{Db, FILE};
 use gate_core::desk::Event;
-use gate_core::desk::contract::{CommandError, EnrolmentNews, ErrorCode, SyncPhase};
+use gate_core::desk::contract::{CommandError, EnrolmentNews, ErrorCode, SyncPhase, Trouble};
 use gate_core::sync::apply::StoreError;
 use gate_core::sync::transport::{Request, Response, Transport as _, TransportError};
 use shared::bytes::{Nonce16, Nonce32, PublicKey};
@@ -110,6 +110,24 @@ fn a_server_that_comes_back_is_asked_at_once_when_somebody_wants_it() {
         _ => None,
     });
     assert!(sent.status.online);
+    drop(running);
+}
+
+#[test]
+fn lanes_that_could_not_be_opened_are_opened_once_the_database_is_readable() {
+    let mut venue = Venue::new();
+    let up = Arc::new(AtomicBool::new(true));
+    let wire = served(&venue, venue.version, &up);
+    let dir = venue.path().to_owned();
+    let (desk, heard) = open(&mut venue, &dir, wire);
+    let db = rusqlite::Connection::open(venue.path().join(FILE)).unwrap();
+    let form: i64 = db.query_row("pragma user_version", [], |r| r.get(0)).unwrap();
+    db.pragma_update(None, "user_version", 99).unwrap();
+    let running = desk.start().unwrap();
+    let stage = Stage { venue, desk, heard };
+    stage.hear(|e| matches!(e, Event::Trouble(Some(Trouble::DatabaseNewer { .. }))).then_some(()));
+    db.pragma_update(None, "user_version", form).unwrap();
+    stage.hear(|e| matches!(e, Event::Sync(p) if p.phase == SyncPhase::Connecting).then_some(()));
     drop(running);
 }
 
