@@ -78,13 +78,22 @@ fn open_checked(dir: &Path) -> Result<Db, Fault> {
     if verdict != "ok" {
         return Err(Fault::Damaged(verdict));
     }
+    write_once(&db)?;
+    Ok(db)
+}
+
+/// Opens the folder's database and writes to it, without looking whether all of it is sound.
+pub(super) fn probe(dir: &Path) -> Result<(), Fault> {
+    write_once(&Db::open(dir).map_err(|e| Fault::of_db(&e))?)
+}
+
+fn write_once(db: &Db) -> Result<(), Fault> {
     let written = db.begin().and_then(|tx| {
         setting::put(&tx, PROBE, "1")?;
         setting::delete(&tx, PROBE)?;
         tx.commit()
     });
-    written.map_err(|e| Fault::of_sql(&e))?;
-    Ok(db)
+    written.map_err(|e| Fault::of_sql(&e))
 }
 
 /// Where the new database is made.

@@ -48,6 +48,8 @@ pub(super) struct State {
     pub interrupted: Option<(EntryPlace, Interrupted)>,
     /// Of disk or database: stays until it is tried again, or a scan was recorded.
     pub machine: Option<Trouble>,
+    /// Boot clock when that was last tried without being asked, or began.
+    pub tried_ns: u64,
     /// Of clock, manifest or enrolment: as of the last look.
     pub condition: Option<Trouble>,
     /// What the window was told.

@@ -77,6 +77,7 @@ impl<N: Network> Desk<N> {
                 scanner.settle();
             }
         }
+        self.retry_by_itself(now_ns);
         if now_ns >= self.watch_state().next_ns {
             self.look();
         }
