@@ -92,6 +92,8 @@ fn what_was_painted_of_one_event_is_not_taken_for_the_same_place_of_another() {
 fn another_event_is_chosen_after_a_revocation_and_has_none_of_its_trouble() {
     let stage = Stage::new();
     let second = add_second(&stage.venue, stewards());
+    stage.unlock();
+    stage.desk.kiosk_enter().unwrap();
     let db = Db::open(stage.venue.path()).unwrap();
     device::set_state(db.conn(), stage.venue.device.no, State::Revoked).unwrap();
     stage.venue.clock.advance_ms(1_000);
@@ -99,6 +101,12 @@ fn another_event_is_chosen_after_a_revocation_and_has_none_of_its_trouble() {
     assert!(matches!(stage.desk.app_state().trouble, Some(Trouble::Revoked { .. })));
     assert_eq!(stage.desk.set_post(second.post()).unwrap().trouble, None);
     assert_eq!(stage.scan(&second.code()).reason, Reason::Admitted);
+    let state = stage.restart().desk.app_state();
+    assert_eq!(
+        (state.post, state.kiosk),
+        (Some(second.post()), false),
+        "guests scanned for themselves at the other one"
+    );
 }
 
 #[test]
