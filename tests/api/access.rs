@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use hvflvspot::clock::TestClock;
+use hvflvspot::jobs;
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::server::{Reply, TestServer, send};
@@ -292,6 +293,33 @@ async fn the_last_owner_stays_and_a_member_who_is_put_out_is_out_at_once() -> Re
         (&members[0]["email"], &members[0]["role"]),
         (&json!("manager@access.example"), &json!("owner"))
     );
+    Ok(())
+}
+
+/// The account's row is changed in a transaction of its own: the server may die before it.
+#[tokio::test]
+async fn whoever_works_for_nobody_any_more_is_a_mere_user_even_after_a_crash() -> Result<()> {
+    let (server, clock) = held().await?;
+    let (owner, owner_id, _) = found(&server, "owner").await?;
+    let (_, gone) = join(&server, &owner, "gone", "door").await?;
+    let (other, elsewhere, _) = found(&server, "elsewhere").await?;
+    let body = json!({ "email": "elsewhere@access.example", "role": "door" });
+    let invitation = server.post_as(&owner, "/organizer/invitations", &body).await?.expect(201)?;
+    accepted(&server, &other, &invitation).await?.expect(200)?;
+    for id in [&gone, &elsewhere] {
+        delete_as(&server, &owner, &format!("/organizer/members/{id}")).await?.expect(204)?;
+    }
+    let mut db = server.db.superuser().await?;
+    sqlx::query("update users set role = 'organizer'").execute(&mut db).await?;
+    clock.advance(Duration::from_secs(20 * 86_400));
+    jobs::sweep::run(&server.app).await?;
+    for (id, expected) in [(&gone, "user"), (&elsewhere, "organizer"), (&owner_id, "organizer")] {
+        let role: String = sqlx::query_scalar("select role from users where id = $1::uuid")
+            .bind(id)
+            .fetch_one(&mut db)
+            .await?;
+        assert_eq!(role, expected, "{id}");
+    }
     Ok(())
 }
 

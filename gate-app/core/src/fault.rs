@@ -17,6 +17,8 @@ pub enum Fault {
     ReadOnly,
     /// Another error of the disk.
     Disk(String),
+    /// Another process was writing for longer than one waits. Nothing is wrong with the disk, and it passes by itself.
+    Busy(String),
     /// The database file is no sound database any more.
     Damaged(String),
     /// The database was written by a later version of this program.
@@ -42,7 +44,12 @@ impl Fault {
     pub const fn is_of_the_machine(&self) -> bool {
         matches!(
             self,
-            Self::DiskFull | Self::ReadOnly | Self::Disk(_) | Self::Damaged(_) | Self::Newer { .. }
+            Self::DiskFull
+                | Self::ReadOnly
+                | Self::Disk(_)
+                | Self::Busy(_)
+                | Self::Damaged(_)
+                | Self::Newer { .. }
         )
     }
 
@@ -63,6 +70,7 @@ impl Fault {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(error.to_string()),
             Some(_) => Self::Disk(error.to_string()),
             // A stored value that no longer reads as what was written.
             None => Self::Damaged(chain(error)),
@@ -114,7 +122,11 @@ impl std::fmt::Display for Fault {
             Self::Newer { found, known } => {
                 write!(f, "the data folder has form {found}, this program knows forms up to {known}")
             }
-            Self::Disk(why) | Self::Damaged(why) | Self::Manifest(why) | Self::Other(why) => f.write_str(why),
+            Self::Disk(why)
+            | Self::Busy(why)
+            | Self::Damaged(why)
+            | Self::Manifest(why)
+            | Self::Other(why) => f.write_str(why),
         }
     }
 }
@@ -148,6 +160,9 @@ mod tests {
         assert!(matches!(sql(ffi::SQLITE_CORRUPT), Fault::Damaged(_)));
         assert!(matches!(sql(ffi::SQLITE_NOTADB), Fault::Damaged(_)));
         assert!(matches!(sql(ffi::SQLITE_IOERR), Fault::Disk(_)));
+        assert!(matches!(sql(ffi::SQLITE_BUSY), Fault::Busy(_)));
+        assert!(matches!(sql(ffi::SQLITE_LOCKED), Fault::Busy(_)));
+        assert!(sql(ffi::SQLITE_BUSY).is_of_the_machine(), "what could not be recorded is not green");
         assert_eq!(Fault::of_io(&io::Error::from(ErrorKind::StorageFull)), Fault::DiskFull);
         assert_eq!(Fault::of_io(&io::Error::from(ErrorKind::ReadOnlyFilesystem)), Fault::ReadOnly);
         assert!(Fault::of_io(&io::Error::other("cable")).is_of_the_machine());

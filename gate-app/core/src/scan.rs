@@ -265,9 +265,12 @@ impl Scanner {
     /// [`OpenError::NoList`] or [`OpenError::NoGate`]; then everything stays as it was.
     pub fn stand(&mut self, at: Standing) -> Result<(), OpenError> {
         let header = &self.loaded.header;
-        let list = header.lists.iter().find(|l| l.id == at.list);
+        // What the event no longer has is kept while nobody goes elsewhere: people are standing in front of this gate.
+        let list =
+            header.lists.iter().find(|l| l.id == at.list).or((self.list.id == at.list).then_some(&self.list));
         let list = list.ok_or_else(|| OpenError::NoList(at.list.to_string()))?.clone();
-        if let Some(gate) = at.gate.filter(|id| header.gates.iter().all(|g| g.id != *id)) {
+        let unknown = |id: &GateId| Some(*id) != self.gate_id && header.gates.iter().all(|g| g.id != *id);
+        if let Some(gate) = at.gate.filter(unknown) {
             return Err(OpenError::NoGate(gate.to_string()));
         }
         self.list = list;

@@ -34,6 +34,17 @@ function smallTargets() {
     .map(([element, { width, height }]) => `${element.outerHTML.slice(0, 80)} is ${width} by ${height}`);
 }
 
+/** Runs in the page: it stands still, and where there is a camera its picture is there. */
+async function settled() {
+  await document.fonts.ready;
+  // A verdict's own bar runs for as long as it stays.
+  const moving = document.getAnimations().some((a) => a.playState === 'running' && a.effect.getComputedTiming().endTime < 1000);
+  const starting = [...document.querySelectorAll('video')].some((video) => !video.videoWidth || getComputedStyle(video).visibility === 'hidden');
+  if (moving || starting) return false;
+  await new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted)));
+  return true;
+}
+
 const server = spawn(process.execPath, ['node_modules/vite/bin/vite.js', 'preview', '--mode', 'demo', '--outDir', 'dist-demo', '--port', '4173', '--strictPort', '--host', '127.0.0.1'], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
 await new Promise((ready) => server.stdout.on('data', (text) => String(text).includes('4173') && ready()));
 const browser = await chromium.launch({
@@ -51,7 +62,7 @@ try {
       page.on('pageerror', (e) => (complaints++, console.error(`${name}: ${e.message}`)));
       await page.goto(`http://127.0.0.1:4173/?scenario=${name}&lang=${lang}&bar=0`);
       await page.waitForSelector(`html[data-ready="${name}"]`, { timeout: 15_000 });
-      await page.waitForTimeout(name.startsWith('camera') ? 900 : 120);
+      await page.waitForFunction(settled, null, { timeout: 15_000 });
       const wide = await page.evaluate(() => [document.documentElement, ...document.querySelectorAll('.page, .content, [role=dialog], .inner')].some((e) => e.scrollWidth > e.clientWidth + 1));
       if (wide) (complaints++, console.error(`${name} at ${size}: wider than the window`));
       for (const small of await page.evaluate(smallTargets)) (complaints++, console.error(`${name} at ${size}: ${small}`));

@@ -1,72 +1,10 @@
-import { cleanup, configure, fireEvent, render, screen, within } from '@testing-library/svelte';
-import { tick } from 'svelte';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import App from '../src/App.svelte';
-import { LANGUAGES, OUTCOMES, type Trouble } from '../src/lib/contract';
-import type { Gate } from '../src/lib/gate.svelte';
-import { CATALOGUES, I18n } from '../src/lib/i18n/index.svelte';
-import { DEVICE, MockApp, PIN, refusal, STEWARD, SUPERVISOR } from '../src/lib/mock';
+import { cleanup, fireEvent, screen, within } from '@testing-library/svelte';
+import { describe, expect, it, vi } from 'vitest';
+import { LANGUAGES, OUTCOMES } from '../src/lib/contract';
+import { CATALOGUES } from '../src/lib/i18n/index.svelte';
+import { PIN, refusal, STEWARD } from '../src/lib/mock';
 import { toneOfOutcome } from '../src/lib/present';
-import { advise } from '../src/lib/trouble';
-
-// Whether something is visible costs a computed style per element, and no style is loaded here.
-configure({ defaultHidden: true });
-
-const { en } = CATALOGUES;
-const START = Date.parse('2026-11-21T19:00:00Z');
-let app: MockApp;
-let gate: Gate;
-
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date', 'performance', 'requestAnimationFrame', 'cancelAnimationFrame'] });
-  vi.setSystemTime(START);
-  app = new MockApp();
-});
-afterEach(() => {
-  cleanup();
-  vi.useRealTimers();
-});
-
-async function settle(ms = 0): Promise<void> {
-  await vi.advanceTimersByTimeAsync(ms);
-  await tick();
-}
-
-async function open(): Promise<void> {
-  render(App, { bridge: app, made: (made: Gate) => (gate = made) });
-  await settle();
-}
-
-async function scan(text: string): Promise<void> {
-  await gate.scanning.scan(text, 'reader');
-  await settle();
-}
-
-const called = (command: string): unknown[] => app.calls.filter((c) => c.command === command).map((c) => c.args);
-/** By its name, the quick way: computing roles and names of the whole page takes jsdom half a second. */
-function button(name: string): HTMLElement {
-  const named = (b: HTMLElement): boolean => (b.getAttribute('aria-label') ?? b.textContent.trim()) === name;
-  const found = [...document.querySelectorAll('button')].filter(named);
-  expect(found.map((b) => b.outerHTML), name).toHaveLength(1);
-  return found[0]!;
-}
-const bar = (): HTMLElement | null => document.querySelector('header[aria-label]');
-const click = async (name: string): Promise<void> => {
-  await fireEvent.click(button(name));
-  await settle();
-};
-
-async function enterPin(pin: string): Promise<void> {
-  await fireEvent.input(screen.getByLabelText(/^PIN of/), { target: { value: pin } });
-  await click(en['pin.enter']);
-}
-
-async function unlock(): Promise<void> {
-  await click(en['nav.supervisor']);
-  await fireEvent.click(screen.getByText('Shift lead'));
-  await settle();
-  await enterPin(PIN);
-}
+import { START, app, bar, button, called, click, en, enterPin, gate, open, scan, settle, unlock } from './window';
 
 describe('a verdict', () => {
   it.each(OUTCOMES)('%s shows colour, icon, word and sound, says why and what to do, and is announced', async (outcome) => {
@@ -367,6 +305,36 @@ describe('the supervisor', () => {
     expect(gate.supervision?.staff).toBe(STEWARD);
   });
 
+  it('is not asked for where the event names none, and what only one may do is not offered', async () => {
+    const [first, ...others] = app.state.enrolments;
+    const stewards = first!.stewards.filter((s) => !s.supervisor);
+    app.state = { ...app.state, enrolments: [{ ...first!, stewards }, ...others] };
+    await open();
+    await scan('HV1:A');
+    await fireEvent.keyDown(window, { key: 'F9' });
+    await settle();
+    await click(en['reason.quick.undo1']);
+    await click(en['undo.do']);
+    expect(called('undo')).toHaveLength(1);
+    await scan('DEMO:blocked');
+    expect(document.querySelector('.act [data-icon=key]')).toBeNull();
+    gate.scanning.dismiss();
+    await click(en['nav.supervisor']);
+    expect(screen.getByText(en['super.nobody'])).toBeTruthy();
+    await fireEvent.click(screen.getByRole('tab', { name: en['super.incidents'] }));
+    await settle();
+    expect(screen.getByText(en['incidents.none'])).toBeTruthy();
+    await fireEvent.click(screen.getByRole('tab', { name: en['super.device'] }));
+    expect(button(en['device.kiosk']).hasAttribute('disabled')).toBe(true);
+    // A helper may still say who is at work, and loses nothing by it.
+    await click(en['pin.who']);
+    await enterPin(PIN);
+    expect(gate.supervision?.staff).toBe(STEWARD);
+    expect(screen.getByRole('tablist')).toBeTruthy();
+    await click(en['device.rehearsal.on']);
+    expect(screen.getByText(en['rehearsal.banner'])).toBeTruthy();
+  });
+
   it('begins a rehearsal that cannot be missed', async () => {
     await open();
     await unlock();
@@ -445,182 +413,6 @@ describe('languages', () => {
     expect(called('set_settings')).toMatchObject([{ settings: { language } }]);
     await scan('DEMO:not_yet_valid');
     expect(screen.getByTestId('verdict').textContent).toContain(words['reason.not_yet_valid'].split('{')[0]);
-  });
-});
-
-describe('hard days', () => {
-  const path = '/data';
-  const TROUBLES: [Trouble, boolean][] = [
-    [{ kind: 'disk_full', path, free_bytes: 2_400_000 }, true],
-    [{ kind: 'disk_read_only', path }, true],
-    [{ kind: 'disk_error', path, detail: 'I/O error' }, true],
-    [{ kind: 'database_damaged', kept_as: '/data/damaged', black_box: 412 }, true],
-    [{ kind: 'database_newer', found: 3, known: 1 }, true],
-    [{ kind: 'clock_wrong', offset_ms: 3_600_000 }, false],
-    [{ kind: 'revoked', unsent: 12, wiped: false }, true],
-    [{ kind: 'revoked', unsent: 0, wiped: true }, true],
-    [{ kind: 'manifest_expired', since: '2026-11-21T17:00:00Z' }, false],
-    [{ kind: 'manifest_unusable', detail: 'not signed' }, true],
-  ];
-
-  it.each(TROUBLES)('%o says what happened and what to do', async (trouble, blocks) => {
-    app.state = { ...app.state, trouble };
-    await open();
-    const view = screen.getByTestId('trouble');
-    const advice = advise(trouble, gate.i18n, gate.now);
-    expect(within(view).getByRole('heading', { level: 1 }).textContent).toBe(advice.title);
-    expect(view.textContent).toContain(advice.what);
-    expect(view.textContent).not.toMatch(/\{\w+\}/);
-    expect(within(view).getAllByRole('listitem').map((li) => li.textContent)).toEqual(advice.steps);
-    expect(advice.blocks).toBe(blocks);
-    expect(within(view).queryByRole('button', { name: en['trouble.supervised'] }) === null).toBe(blocks);
-  });
-
-  it('goes once the app says that it is over', async () => {
-    app.state = { ...app.state, trouble: TROUBLES[0]![0] };
-    await open();
-    await click(en['common.retry']);
-    expect(screen.queryByTestId('trouble')).not.toBeNull();
-    app.instead.trouble_retry = () => null;
-    await click(en['common.retry']);
-    expect(screen.queryByTestId('trouble')).toBeNull();
-  });
-
-  it('comes at once over the scan screen, and a refused scan still shows red', async () => {
-    await open();
-    app.setTrouble({ kind: 'disk_full', path, free_bytes: 0 });
-    await settle();
-    expect(screen.getByTestId('trouble')).toBeTruthy();
-    await scan('DEMO:cannot_record');
-    expect(screen.getByTestId('verdict').dataset['tone']).toBe('refused');
-  });
-
-  it('a window that was closed in mid-scan says so, once', async () => {
-    app.state = { ...app.state, interrupted: { scanned_at: '2026-11-21T18:59:12Z', outcome: 'ok', ticket_type_name: null } };
-    await open();
-    expect(screen.getByRole('dialog').textContent).toContain('19:59:12');
-    await click(en['common.continue']);
-    expect(called('interrupted_seen')).toHaveLength(1);
-    expect(screen.queryByRole('dialog')).toBeNull();
-  });
-
-  it('a missing camera is explained where the picture would be', async () => {
-    await open();
-    await click(en['scan.camera']);
-    expect(screen.getByRole('alert').textContent).toContain(en['camera.none.what']);
-  });
-
-  it('advice reads well in every language', () => {
-    const i18n = new I18n();
-    for (const language of LANGUAGES) {
-      i18n.language = language;
-      for (const [trouble] of TROUBLES) expect(JSON.stringify(advise(trouble, i18n, app.at()))).not.toMatch(/\{\w+\}/);
-    }
-  });
-});
-
-describe('enrolment', () => {
-  beforeEach(() => {
-    app.state = { ...app.state, enrolments: [], post: null };
-  });
-
-  it('by link: digits to compare, a name, then list and gate', async () => {
-    await open();
-    gate.takeText?.('https://tickets.example.org/gates/enroll#1.x');
-    await settle();
-    expect(called('enrol_begin')).toEqual([{ invitation: 'https://tickets.example.org/gates/enroll#1.x', server: null }]);
-    expect(screen.getByLabelText('Digits to compare: 4 0 7 2 1 5')).toBeTruthy();
-    app.emit('enrolment', { state: 'unreachable' });
-    await settle();
-    expect(screen.getByText(en['enrol.unreachable'])).toBeTruthy();
-    const [first] = new MockApp().state.enrolments;
-    app.state = { ...app.state, enrolments: [first!] };
-    app.emit('enrolment', { state: 'done', device_id: DEVICE, label: 'Tablet', number: 3 });
-    // The core tells of it as well: that must not take the steward away.
-    app.emit('app_state', app.state);
-    await settle();
-    await fireEvent.input(screen.getByLabelText(new RegExp(en['enrol.name.field'])), { target: { value: 'North left' } });
-    await click(en['common.continue']);
-    expect(called('name_device')).toEqual([{ device_id: DEVICE, name: 'North left' }]);
-    await fireEvent.click(screen.getByLabelText(/South gate/));
-    await click(en['post.start']);
-    expect(called('set_post')).toMatchObject([{ post: { device_id: DEVICE, direction: 'in', rehearsal: false } }]);
-    expect(gate.gateName).toBe('South gate');
-  });
-
-  it('by typed code, with the reason where it fails', async () => {
-    await open();
-    await click(en['enrol.by_code']);
-    const type = (label: string, value: string): Promise<unknown> => fireEvent.input(screen.getByLabelText(new RegExp(label)), { target: { value } });
-    await type(en['enrol.code'], '4F7K');
-    await type(en['enrol.server'], 'https://tickets.example.org');
-    await fireEvent.submit(document.querySelector('form')!);
-    await settle();
-    expect(screen.getByRole('alert').textContent).toBe(en['error.invalid_code']);
-    await type(en['enrol.code'], '4F7K-9M2X');
-    await fireEvent.submit(document.querySelector('form')!);
-    await settle();
-    await click(en['enrol.different']);
-    expect(called('enrol_cancel')).toHaveLength(1);
-    expect(screen.getByText(en['enrol.intro'])).toBeTruthy();
-  });
-
-  it('that the organizer declines begins anew', async () => {
-    await open();
-    gate.takeText?.('https://x.example.org/#1');
-    await settle();
-    app.emit('enrolment', { state: 'declined' });
-    await settle();
-    expect(screen.getByRole('alert').textContent).toBe(en['error.declined']);
-  });
-
-  it('the first download shows how far it is', async () => {
-    const [first] = new MockApp().state.enrolments;
-    app.state = { ...app.state, enrolments: [{ ...first!, lists: [], gates: [] }] };
-    await open();
-    app.emit('sync', { phase: 'downloading', done: 61_240, of: 100_000, first: true });
-    await settle();
-    expect(screen.getByRole('progressbar').getAttribute('value')).toBe('0.6124');
-    expect(screen.getByText(/61,240/)).toBeTruthy();
-  });
-});
-
-describe('kiosk', () => {
-  it('shows no bar, no names, no reasons, and ends by PIN alone', async () => {
-    app.state = { ...app.state, kiosk: true };
-    await open();
-    expect(bar()).toBeNull();
-    expect(document.querySelector('nav')).toBeNull();
-    await scan('DEMO:ok:named');
-    expect(document.body.textContent).toContain(en['kiosk.ok']);
-    expect(document.body.textContent).not.toContain('Demo Guest');
-    await scan('DEMO:revoked');
-    expect(document.body.textContent).not.toContain(en['reason.revoked.refunded']);
-    await click(en['kiosk.leave']);
-    await fireEvent.click(screen.getByText('Shift lead'));
-    await settle();
-    await enterPin('0000');
-    expect(bar()).toBeNull();
-    await enterPin(PIN);
-    expect(bar()).not.toBeNull();
-    expect(called('kiosk_leave')).toMatchObject([{ staff: SUPERVISOR, pin: '0000' }, { staff: SUPERVISOR, pin: PIN }]);
-  });
-
-  it('takes refusals away by itself, whatever was set for the door', async () => {
-    app.state = { ...app.state, kiosk: true, settings: { ...app.state.settings, hold_refusals: true } };
-    await open();
-    await scan('DEMO:blocked');
-    expect(document.querySelector('main')?.dataset['tone']).toBe('refused');
-    await settle(gate.settings.refused_ms);
-    expect(document.querySelector('main')?.dataset['tone']).toBe('ready');
-  });
-
-  it('invites nobody while nobody can be let in', async () => {
-    app.state = { ...app.state, kiosk: true, trouble: { kind: 'disk_full', path: '/data', free_bytes: 0 } };
-    await open();
-    expect(document.querySelector('main')?.dataset['tone']).toBe('refused');
-    expect(document.body.textContent).toContain(en['kiosk.refused']);
-    expect(document.body.textContent).not.toContain(en['kiosk.scan']);
   });
 });
 

@@ -7,6 +7,22 @@ use uuid::Uuid;
 use super::devices::{corrupt, number};
 use crate::domain::audit_chain::StoredAct;
 
+/// Whose memberships were ended by acts with the id `from` or later ones, some of them more than once; under the
+/// organizer's context.
+pub async fn departed(
+    conn: &mut PgConnection,
+    organizer_id: Uuid,
+    from: Uuid,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select object_id from audit where organizer_id = $1 and action = 'member.removed' and audit_id >= $2",
+        organizer_id,
+        from,
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// One act.
 #[derive(Debug, Clone)]
 pub struct Act<'a> {

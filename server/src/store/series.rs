@@ -34,14 +34,14 @@ pub async fn lock(conn: &mut PgConnection, organizer_id: Uuid, series_id: Uuid) 
     Ok(())
 }
 
-/// Makes an event, which is a date of no series yet, one of this.
+/// Makes an event, which is a date of no series yet, one of this; false if it is none any more, or already one of some.
 pub async fn join(
     conn: &mut PgConnection,
     organizer_id: Uuid,
     event_id: Uuid,
     series_id: Uuid,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
         "update events set series_id = $3 where organizer_id = $1 and event_id = $2 and series_id is null",
         organizer_id,
         event_id,
@@ -49,7 +49,7 @@ pub async fn join(
     )
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// When the dates of a series begin, without those that were canceled.

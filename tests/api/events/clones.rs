@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
+use support::server::send;
 use uuid::Uuid;
 
 use crate::{Desk, at, id, path};
@@ -530,6 +532,45 @@ async fn a_key_makes_one_clone_also_after_a_crash() -> Result<()> {
     assert_eq!(healed, first.expect(201)?);
     let events = desk.get("/organizer/events").await?.expect(200)?;
     assert_eq!(events["items"].as_array().map(Vec::len), Some(2));
+    Ok(())
+}
+
+/// A change of the source that is under way is in the copy whole, or would not be at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_clone_waits_for_a_change_of_its_source() -> Result<()> {
+    let desk = Desk::open().await?;
+    let event = desk.on_sale(json!({})).await?;
+    let mut changing = desk.server.db.owner().await?;
+    let mut change = changing.begin().await?;
+    let source = event_id(&event)?;
+    sqlx::query("select from events where event_id = $1 for no key update")
+        .bind(source)
+        .execute(&mut *change)
+        .await?;
+    sqlx::query("update ticket_types set name = 'Seated' where event_id = $1")
+        .bind(source)
+        .execute(&mut *change)
+        .await?;
+    let body = json!({ "starts_at": "2027-02-14T19:00:00Z" });
+    let request =
+        desk.server.request(Method::POST, &format!("{event}/clone")).bearer_auth(&desk.owner).json(&body);
+    let cloning = tokio::spawn(send(request));
+    let mut looking = desk.server.db.superuser().await?;
+    loop {
+        let waiting: i64 = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+        )
+        .fetch_one(&mut looking)
+        .await?;
+        if waiting > 0 {
+            break;
+        }
+        anyhow::ensure!(!cloning.is_finished(), "it read the source in the midst of a change");
+    }
+    change.commit().await?;
+    let clone = cloning.await??.expect(201)?;
+    let clone = desk.see(&path(&clone["event_id"])?).await?;
+    assert_eq!(clone["ticket_types"][0]["name"], json!("Seated"));
     Ok(())
 }
 

@@ -1,8 +1,10 @@
 //! Series: many dates in one request, all or none, each once.
 
 use anyhow::{Context as _, Result};
+use hvflvspot::store::series;
 use serde_json::{Value, json};
 use time::macros::datetime;
+use uuid::Uuid;
 
 use crate::{Desk, at, id, path};
 
@@ -247,6 +249,27 @@ async fn two_who_add_the_same_dates_make_each_once() -> Result<()> {
     assert_eq!((events, starts), (8, 8));
     let series: i64 = sqlx::query_scalar("select count(*) from event_series").fetch_one(&mut db).await?;
     assert_eq!(series, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_date_of_one_series_joins_no_other_and_who_asks_is_told() -> Result<()> {
+    let desk = Desk::open().await?;
+    let event = desk.draft(json!({})).await?;
+    let mut db = desk.server.db.owner().await?;
+    let event_id = event.rsplit('/').next().context("an id")?.parse()?;
+    let organizer_id = sqlx::query_scalar("select organizer_id from events where event_id = $1")
+        .bind(event_id)
+        .fetch_one(&mut db)
+        .await?;
+    let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let mut tx = desk.server.app.db.tenant(organizer_id).await?;
+    for series_id in [one, other] {
+        series::create(&mut tx, organizer_id, series_id, desk.server.app.clock.now()).await?;
+    }
+    assert!(series::join(&mut tx, organizer_id, event_id, one).await?);
+    assert!(!series::join(&mut tx, organizer_id, event_id, other).await?);
+    assert!(!series::join(&mut tx, organizer_id, Uuid::from_u128(3), one).await?, "no such event");
     Ok(())
 }
 

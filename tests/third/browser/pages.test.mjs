@@ -440,6 +440,22 @@ describe('the pages', { concurrency: true }, () => {
       eyes.troubles.check('422 POST /payment/process');
     });
 
+    test('the secret of a link is not left in the address, and a reload has it all the same', async () => {
+      const id = await toCard('linked');
+      const { secret } = await page.evaluate((of) => JSON.parse(localStorage.getItem(`hvflvspot.kept.bookings.${of}`)), id);
+      const other = await open(browser, 'desktop');
+      try {
+        await lay(other.context, api);
+        await other.page.goto(`${url}/web/bookings/${id}/card#secret=${secret}`);
+        await other.page.waitForSelector('#card iframe');
+        assert.equal(other.page.url(), `${url}/web/bookings/${id}/card`);
+        await other.page.reload();
+        await other.page.waitForSelector('#card iframe');
+      } finally {
+        await other.context.close();
+      }
+    });
+
     test('the bank asks: confirmed, refused, and gone on with after a reload', async () => {
       const bank = (id) => page.frameLocator('iframe[title=Bank]').locator(id);
       await toCard('confirmed');

@@ -27,6 +27,8 @@ use tokio::task::LocalSet;
 const TICK: Duration = Duration::from_millis(250);
 /// A lane whose database failed tries again after so long.
 const LANE_PAUSE: Duration = Duration::from_secs(5);
+/// After so long it is looked again which enrolments there are, if that failed.
+const OPEN_PAUSE: Duration = Duration::from_secs(1);
 /// Nobody waits longer for lanes to let go of the database.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes between two words about a download.
@@ -120,13 +122,17 @@ struct Lane {
 async fn attend<N: Network>(desk: Arc<Desk<N>>, mut orders: UnboundedReceiver<Order>) {
     let mut lanes = BTreeMap::new();
     let mut paused = false;
-    open_missing(&desk, &mut lanes);
-    while let Some(order) = orders.recv().await {
+    let mut all_open = open_missing(&desk, &mut lanes);
+    loop {
+        let order = tokio::select! {
+            order = orders.recv() => order.unwrap_or(Order::Stop),
+            () = tokio::time::sleep(OPEN_PAUSE), if !all_open && !paused => Order::Refresh,
+        };
         match order {
             Order::Stop => break,
             Order::Now => lanes.values().for_each(|l: &Lane| l.nudge.notify_one()),
             Order::Refresh if paused => {}
-            Order::Refresh => open_missing(&desk, &mut lanes),
+            Order::Refresh => all_open = open_missing(&desk, &mut lanes),
             Order::Pause(done) => {
                 paused = true;
                 close_all(&mut lanes).await;
@@ -134,7 +140,7 @@ async fn attend<N: Network>(desk: Arc<Desk<N>>, mut orders: UnboundedReceiver<Or
             }
             Order::Resume => {
                 paused = false;
-                open_missing(&desk, &mut lanes);
+                all_open = open_missing(&desk, &mut lanes);
             }
         }
     }
@@ -149,7 +155,8 @@ async fn close_all(lanes: &mut BTreeMap<DeviceId, Lane>) {
     }
 }
 
-fn open_missing<N: Network>(desk: &Arc<Desk<N>>, lanes: &mut BTreeMap<DeviceId, Lane>) {
+/// False if nobody can say which enrolments there are.
+fn open_missing<N: Network>(desk: &Arc<Desk<N>>, lanes: &mut BTreeMap<DeviceId, Lane>) -> bool {
     lanes.retain(|_, lane| !lane.task.is_finished());
     let db = Db::open(&desk.dir).map_err(|e| Fault::of_db(&e));
     let devices = db.and_then(|db| in_use(db.conn()).map_err(|e| Fault::of_sql(&e)));
@@ -157,7 +164,7 @@ fn open_missing<N: Network>(desk: &Arc<Desk<N>>, lanes: &mut BTreeMap<DeviceId, 
         Ok(devices) => devices,
         Err(fault) => {
             desk.note_fault(&mut desk.state(), &fault);
-            return;
+            return false;
         }
     };
     for device in devices.into_iter().filter(|d| d.state != DeviceState::Revoked) {
@@ -167,6 +174,7 @@ fn open_missing<N: Network>(desk: &Arc<Desk<N>>, lanes: &mut BTreeMap<DeviceId, 
             Lane { nudge, task: tokio::task::spawn_local(task) }
         });
     }
+    true
 }
 
 async fn stay_in_touch<N: Network>(desk: Arc<Desk<N>>, device: DeviceId, nudge: Rc<Notify>) {

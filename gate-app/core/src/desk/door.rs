@@ -42,6 +42,9 @@ impl<N: Network> Desk<N> {
             })?;
             if !same {
                 self.end_supervision(state);
+                // Both are of the other enrolment: its entries have the same places, its troubles stay with it.
+                state.given.clear();
+                state.condition = None;
             }
             scanner.set_staff(state.unlocked.as_ref().map(|u| u.staff));
             state.door = Door::Open(Box::new(scanner));
@@ -72,15 +75,28 @@ impl<N: Network> Desk<N> {
                 scanner.set_staff(state.unlocked.as_ref().map(|u| u.staff));
                 state.door = Door::Open(Box::new(scanner));
             }
-            Err(Fault::Other(why)) => {
+            // Guests choose no post: a kiosk stays one until a steward ends it.
+            Err(Fault::Other(why)) if !state.kiosk => {
                 tracing::warn!(why, "the chosen post is gone");
-                (state.post, state.kiosk) = (None, false);
+                state.post = None;
             }
-            Err(fault) => {
-                self.note_fault(state, &fault);
-                state.door = Door::Stuck(fault);
+            Err(fault) => self.get_stuck(state, fault),
+        }
+    }
+
+    /// What keeps the scanner from its work may pass, and then kiosk mode and supervision go on. A revocation does not.
+    pub(super) fn get_stuck(&self, state: &mut State, fault: Fault) {
+        self.note_fault(state, &fault);
+        if fault == Fault::Revoked {
+            self.end_supervision(state);
+            if std::mem::take(&mut state.kiosk)
+                && let Err(error) = self.keep_kiosk(false)
+            {
+                // The next start meets the same revocation.
+                tracing::warn!(?error, "the end of kiosk mode could not be kept");
             }
         }
+        state.door = Door::Stuck(fault);
     }
 
     /// The scanner, opened again if it was stuck.

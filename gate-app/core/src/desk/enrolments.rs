@@ -97,6 +97,8 @@ impl<N: Network> Desk<N> {
         if was_post {
             state.post = None;
             state.forget_scans();
+            state.given.clear();
+            state.condition = None;
             self.end_supervision(&mut state);
         }
         drop(state);
@@ -150,15 +152,19 @@ impl<N: Network> Desk<N> {
 
 /// Forgets the guests unless something is unsent; how much.
 fn forget(gate: &Gate) -> rusqlite::Result<u64> {
-    let waiting = unsent(gate.db.conn(), &gate.device)?;
-    if waiting > 0 && gate.device.state != device::State::Revoked {
-        return Ok(waiting);
-    }
     let now = gate.now()?.best;
-    // The guests first: after a crash in between it is listed once more, as a device without any.
-    engine::wipe(gate)?;
-    own_note::set_left(gate.db.conn(), gate.device.no, now)?;
-    Ok(0)
+    let mut waiting = 0;
+    // In one transaction: nothing is written, nor any guest stored, between the look and the end.
+    engine::wipe_if(gate, |tx| {
+        if gate.device.state != device::State::Revoked {
+            waiting = unsent(tx, &gate.device)?;
+        }
+        if waiting == 0 {
+            own_note::set_left(tx, gate.device.no, now)?;
+        }
+        Ok(waiting == 0)
+    })?;
+    Ok(waiting)
 }
 
 fn describe(db: &Connection, me: &Device) -> rusqlite::Result<Enrolment> {

@@ -3,6 +3,7 @@
 use super::contract::{CommandError, HistoryFilter, HistoryPage, HistoryShow, Language, LogLine, Place};
 use super::{Desk, Network, of_sql};
 use crate::answer::rfc3339;
+use crate::db::table::log_page::{self, Which};
 use crate::db::table::{log_entry, upload};
 use crate::gate::Gate;
 use crate::loaded;
@@ -29,21 +30,28 @@ impl<N: Network> Desk<N> {
         limit: usize,
     ) -> Result<HistoryPage, CommandError> {
         let limit = limit.clamp(1, MAX_PAGE);
-        let mut page = HistoryPage { lines: Vec::new(), total: 0, next: None };
-        self.each_line(filter, |line| {
-            page.total += 1;
-            let here = Place { log_no: line.log_no, seq: line.seq };
-            if before.is_none_or(|b| here < b) {
-                match page.lines.last() {
-                    Some(last) if page.lines.len() == limit => {
-                        page.next = page.next.or(Some(Place { log_no: last.log_no, seq: last.seq }));
-                    }
-                    _ => page.lines.push(line),
+        let gate = self.gate(self.post_device()?)?;
+        let (db, wanted) = (gate.db.conn(), Wanted::of(filter));
+        let mut page = Filling { lines: Vec::new(), limit, more: false };
+        let mut total = 0;
+        if wanted.text.is_empty() {
+            // The window asks after every scan: of a long evening only this page is opened.
+            total = log_page::count(db, &wanted.which(&gate, None)).map_err(|e| of_sql(&e))?;
+            let reader = Reader::new(&gate).map_err(|e| of_sql(&e))?;
+            log_page::each(db, &wanted.which(&gate, before), |stored| page.take(reader.line(stored)))
+                .map_err(|e| of_sql(&e))?;
+        } else {
+            // Words stand inside of the entries: to count them all are opened, one at a time.
+            each_line(&gate, &wanted, |line| {
+                total += 1;
+                if before.is_none_or(|b| (Place { log_no: line.log_no, seq: line.seq }) < b) {
+                    page.take(line);
                 }
-            }
-            Ok(())
-        })?;
-        Ok(page)
+            })?;
+        }
+        let last = page.lines.last().filter(|_| page.more);
+        let next = last.map(|last| Place { log_no: last.log_no, seq: last.seq });
+        Ok(HistoryPage { lines: page.lines, total, next })
     }
 
     /// Writes all that the filter lets through as CSV, with names of columns in a language; how many lines. No cell
@@ -62,10 +70,15 @@ impl<N: Network> Desk<N> {
         let mut lines = 0;
         let write = |e: csv::Error| CommandError::internal(&e);
         out.write_record(heading(language)).map_err(write)?;
-        self.each_line(filter, |line| {
+        let gate = self.gate(self.post_device()?)?;
+        let mut written = Ok(());
+        each_line(&gate, &Wanted::of(filter), |line| {
             lines += 1;
-            out.write_record(cells(&line)).map_err(write)
+            if written.is_ok() {
+                written = out.write_record(cells(&line)).map_err(write);
+            }
         })?;
+        written?;
         let table = out.into_inner().map_err(|e| CommandError::internal(e.error()))?;
         // Beside it, under a name that nothing else has.
         let mut part = to.as_os_str().to_owned();
@@ -84,24 +97,37 @@ impl<N: Network> Desk<N> {
         })?;
         Ok(lines)
     }
+}
 
-    fn each_line(
-        &self,
-        filter: &HistoryFilter,
-        mut each: impl FnMut(LogLine) -> Result<(), CommandError>,
-    ) -> Result<(), CommandError> {
-        let gate = self.gate(self.post_device()?)?;
-        let reader = Reader::new(&gate).map_err(|e| of_sql(&e))?;
-        let wanted = Wanted::of(filter);
-        let entries =
-            log_entry::newest(gate.db.conn(), gate.device.author, usize::MAX).map_err(|e| of_sql(&e))?;
-        for stored in entries {
-            let line = reader.line(stored);
-            if wanted.takes(&line) {
-                each(line)?;
-            }
+/// All that the filter lets through, newest first.
+fn each_line(gate: &Gate, wanted: &Wanted, mut each: impl FnMut(LogLine)) -> Result<(), CommandError> {
+    let reader = Reader::new(gate).map_err(|e| of_sql(&e))?;
+    let read = log_page::each(gate.db.conn(), &wanted.which(gate, None), |stored| {
+        let line = reader.line(stored);
+        if wanted.text.is_empty() || wanted.says(&line) {
+            each(line);
         }
-        Ok(())
+        true
+    });
+    read.map_err(|e| of_sql(&e))
+}
+
+/// A page that is being read.
+struct Filling {
+    lines: Vec<LogLine>,
+    limit: usize,
+    more: bool,
+}
+
+impl Filling {
+    /// False once it is known that there is more than fits.
+    fn take(&mut self, line: LogLine) -> bool {
+        if self.lines.len() < self.limit {
+            self.lines.push(line);
+        } else {
+            self.more = true;
+        }
+        !self.more
     }
 }
 
@@ -165,17 +191,20 @@ impl Wanted {
         Self { show: filter.show, text: text.to_lowercase(), code: text_hash(text) }
     }
 
-    fn takes(&self, line: &LogLine) -> bool {
-        let shown = match self.show {
-            HistoryShow::All => true,
-            HistoryShow::Admitted => {
-                matches!(line.kind, EntryKind::Entry | EntryKind::Exit | EntryKind::Override)
-            }
-            HistoryShow::Refused => line.kind == EntryKind::Refuse,
-            HistoryShow::Supervised => matches!(line.kind, EntryKind::Override | EntryKind::Undo),
-            HistoryShow::Unsent => !line.acknowledged,
+    /// What of the filter the database can tell.
+    fn which(&self, gate: &Gate, before: Option<Place>) -> Which<'static> {
+        let kinds: Option<&'static [EntryKind]> = match self.show {
+            HistoryShow::All | HistoryShow::Unsent => None,
+            HistoryShow::Admitted => Some(&[EntryKind::Entry, EntryKind::Exit, EntryKind::Override]),
+            HistoryShow::Refused => Some(&[EntryKind::Refuse]),
+            HistoryShow::Supervised => Some(&[EntryKind::Override, EntryKind::Undo]),
         };
-        shown && (self.text.is_empty() || self.says(line))
+        Which {
+            author: gate.device.author,
+            kinds,
+            unsent_of: (self.show == HistoryShow::Unsent).then_some(gate.device.no),
+            before: before.map(|b| (b.log_no, b.seq)),
+        }
     }
 
     fn says(&self, line: &LogLine) -> bool {

@@ -1,6 +1,7 @@
 //! What the fold over all known entries says that somebody should see, with names for people.
 
 use super::contract::{CommandError, ForkedAt, Incident, Place, QuarantineNote, Side, SidePlace};
+use super::knowing::{Knowing, ReadLog};
 use super::{Desk, Network, of_sql, refused};
 use crate::answer::rfc3339;
 use crate::db::table::cert::{self, Cert};
@@ -10,9 +11,8 @@ use crate::gate::Gate;
 use crate::status::{Look, StatusError, look};
 use shared::admission::fold;
 use shared::admission::history;
-use shared::admission::seen::{CouldHaveKnown, could_have_known};
 use shared::ids::DeviceId;
-use shared::log::entry::{EntryPlace, LogEntry, Seen};
+use shared::log::entry::EntryPlace;
 use std::collections::BTreeMap;
 
 impl<N: Network> Desk<N> {
@@ -23,7 +23,10 @@ impl<N: Network> Desk<N> {
     pub fn incidents(&self) -> Result<Vec<Incident>, CommandError> {
         let (gate, seen) = self.look_supervised()?;
         let people = People::of(&gate)?;
-        seen.fold.incidents().into_iter().map(|i| people.incident(&gate, &seen, i)).collect()
+        let mut knowing = Knowing::new(|author, each| {
+            log_entry::for_each_of_author(gate.db.conn(), author, |entry| each(entry.place, &entry.seen))
+        });
+        seen.fold.incidents().into_iter().map(|i| people.incident(&mut knowing, &seen, i)).collect()
     }
 
     /// Entries of revoked devices that do not count, by device.
@@ -89,7 +92,12 @@ impl People {
         self.0.get(&device).map_or_else(|| device.to_string(), |c| c.label.clone())
     }
 
-    fn incident(&self, gate: &Gate, seen: &Look, incident: fold::Incident) -> Result<Incident, CommandError> {
+    fn incident(
+        &self,
+        knowing: &mut Knowing<impl ReadLog>,
+        seen: &Look,
+        incident: fold::Incident,
+    ) -> Result<Incident, CommandError> {
         Ok(match incident {
             fold::Incident::DoubleAdmission { list, ticket, double } => {
                 let header = seen.loaded.as_ref().map(|l| &l.header);
@@ -104,7 +112,7 @@ impl People {
                     ticket,
                     ticket_type_name: config.map(|t| t.name.clone()),
                     status: double.status,
-                    sides: self.sides(gate, &double.sides)?,
+                    sides: self.sides(knowing, &double.sides)?,
                 }
             }
             fold::Incident::ForkedLog { device, log_no, places } => Incident::ForkedLog {
@@ -116,7 +124,11 @@ impl People {
         })
     }
 
-    fn sides(&self, gate: &Gate, sides: &[history::Side]) -> Result<Vec<Side>, CommandError> {
+    fn sides(
+        &self,
+        knowing: &mut Knowing<impl ReadLog>,
+        sides: &[history::Side],
+    ) -> Result<Vec<Side>, CommandError> {
         let mut told = Vec::with_capacity(sides.len());
         for (i, side) in sides.iter().enumerate() {
             told.push(Side {
@@ -131,30 +143,26 @@ impl People {
                 gate: side.gate,
                 staff: side.staff,
                 undone: side.undone,
-                knew: self.knew(gate, side.place, &sides[..i]).map_err(|e| of_sql(&e))?,
+                knew: self.knew(knowing, side.place, &sides[..i]).map_err(|e| of_sql(&e))?,
             });
         }
         Ok(told)
     }
 
     /// True if the log of the later side proves that its device had one of the earlier ones.
-    fn knew(&self, gate: &Gate, later: EntryPlace, earlier: &[history::Side]) -> rusqlite::Result<bool> {
-        let Some(author) = self.0.get(&later.device).map(|c| c.no).filter(|_| !earlier.is_empty()) else {
-            return Ok(false);
-        };
-        let mut log: Vec<(EntryPlace, Vec<Seen>)> = Vec::new();
-        for log_no in 1..=later.log_no {
-            let upto = if log_no == later.log_no { later.seq } else { EntryPlace::MAX_SEQ };
-            for (_, _, bytes) in log_entry::range(gate.db.conn(), author, log_no, 1, upto, usize::MAX)? {
-                if let Ok(entry) = LogEntry::from_bytes(&bytes) {
-                    log.push((entry.place, entry.seen));
-                }
+    fn knew(
+        &self,
+        knowing: &mut Knowing<impl ReadLog>,
+        later: EntryPlace,
+        earlier: &[history::Side],
+    ) -> rusqlite::Result<bool> {
+        let Some(author) = self.0.get(&later.device).map(|c| c.no) else { return Ok(false) };
+        for first in earlier {
+            let number = self.0.get(&first.place.device).map_or(u32::MAX, |c| c.number);
+            if knowing.knew(author, later, first.place, number)? {
+                return Ok(true);
             }
         }
-        let read = || log.iter().map(|(place, seen)| (*place, &seen[..]));
-        Ok(earlier.iter().any(|first| {
-            let number = self.0.get(&first.place.device).map_or(u32::MAX, |c| c.number);
-            could_have_known(read(), later, first.place, number) == CouldHaveKnown::Yes
-        }))
+        Ok(false)
     }
 }

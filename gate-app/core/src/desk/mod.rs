@@ -22,6 +22,7 @@ mod history;
 mod in_view;
 mod incidents;
 mod kept;
+mod knowing;
 mod network;
 mod reason;
 mod rebuild;
@@ -108,7 +109,10 @@ impl<N: Network> Desk<N> {
                 self.open_door(&mut state);
                 self.find_interrupted(&mut state);
             }
-            Err(fault) => state.machine = self.trouble_of(&fault),
+            Err(fault) => {
+                state.machine = Some(self.unopened(&fault));
+                state.tried_ns = self.clock.boottime_ns();
+            }
         }
         state.announced = state.trouble();
     }

@@ -1,11 +1,11 @@
 //! Scans, overrides and undos.
 
 use super::contract::{
-    CommandError, ErrorCode, FrameAnswer, GrayFrame, PictureSource, Place, Reason, ScanSource, Trouble,
-    Verdict,
+    CommandError, ErrorCode, FrameAnswer, GrayFrame, PictureSource, Place, Reason, ScanSource, Verdict,
 };
 use super::door::Shut;
 use super::state::{Refused, State};
+use super::troubles::is_of_disk;
 use super::{Desk, Network, frames, refused};
 use crate::answer::Answer;
 use crate::fault::Fault;
@@ -101,7 +101,7 @@ impl<N: Network> Desk<N> {
     /// `locked`, `not_supervisor`, `reason_missing`, `no_entry`, `not_undoable`, `already_undone`, `cannot_record`.
     pub fn undo(&self, place: Place, reason: &str) -> Result<Place, CommandError> {
         let device = self.post_device()?;
-        let staff = self.supervised(&mut self.state())?;
+        let staff = self.on_record(&mut self.state())?;
         let mut gate = self.gate(device)?;
         let loaded = loaded::load(gate.db.conn(), &gate.device).map_err(|e| refused(&Fault::of_load(&e)))?;
         let target = EntryPlace { device, log_no: place.log_no, seq: place.seq };
@@ -156,10 +156,7 @@ impl<N: Network> Desk<N> {
 
     /// A write went through: the disk is well again.
     fn recorded(&self, state: &mut State) {
-        let of_disk = |t: &Trouble| {
-            matches!(t, Trouble::DiskFull { .. } | Trouble::DiskReadOnly { .. } | Trouble::DiskError { .. })
-        };
-        if state.machine.as_ref().is_some_and(of_disk) {
+        if state.machine.as_ref().is_some_and(is_of_disk) {
             state.machine = None;
             self.announce(state);
         }

@@ -42,11 +42,14 @@ pub(super) struct State {
     pub refused: Option<Refused>,
     /// The last override: the same attempt again has the same answer.
     pub overridden: Option<(Nonce16, Verdict)>,
+    /// Of the chosen enrolment alone: a place names an entry only within one.
     pub given: VecDeque<(Place, Given)>,
     pub view: InView,
     pub interrupted: Option<(EntryPlace, Interrupted)>,
     /// Of disk or database: stays until it is tried again, or a scan was recorded.
     pub machine: Option<Trouble>,
+    /// Boot clock when that was last tried without being asked, or began.
+    pub tried_ns: u64,
     /// Of clock, manifest or enrolment: as of the last look.
     pub condition: Option<Trouble>,
     /// What the window was told.

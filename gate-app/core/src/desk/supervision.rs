@@ -9,7 +9,8 @@ use super::state::{Door, State};
 use super::{Desk, Network, no_post, refused};
 use crate::answer::rfc3339;
 use crate::fault::{Fault, chain};
-use crate::loaded;
+use crate::gate::{Gate, OpenError};
+use crate::loaded::{self, LoadError};
 use crate::steward::{self, PinError};
 use shared::ids::{DeviceId, StewardId};
 use shared::manifest::docs::Steward;
@@ -92,13 +93,19 @@ impl<N: Network> Desk<N> {
         Ok(())
     }
 
-    /// Any steward's PIN ends kiosk mode.
+    /// Any steward's PIN ends kiosk mode; without one (`None`, whatever `pin` says) it ends where nobody has any.
     ///
     /// # Errors
-    /// As [`Desk::unlock`].
-    pub fn kiosk_leave(&self, staff: StewardId, pin: &str) -> Result<(), CommandError> {
+    /// As [`Desk::unlock`]; `locked` if there is somebody with a PIN and none was given.
+    pub fn kiosk_leave(&self, staff: Option<StewardId>, pin: &str) -> Result<(), CommandError> {
         let device = self.post_device()?;
-        self.identify(device, staff, pin)?;
+        match staff {
+            Some(staff) => drop(self.identify(device, staff, pin)?),
+            None if self.has_stewards(device)? => {
+                return Err(CommandError::new(ErrorCode::Locked, "a steward's PIN is needed"));
+            }
+            None => {}
+        }
         self.state().kiosk = false;
         self.tell_app_state();
         self.keep_kiosk(false)
@@ -111,11 +118,16 @@ impl<N: Network> Desk<N> {
             Door::Open(scanner) => Some(&scanner.loaded().header.stewards),
             _ => None,
         };
+        // Before anybody's rights: whoever has entered a PIN may not do less than nobody.
+        if let Some(all) = stewards.filter(|all| all.iter().all(|s| !s.supervisor)) {
+            let on_list = |u: &Unlocked| all.iter().any(|s| s.id == u.staff);
+            if !state.unlocked.as_ref().is_none_or(on_list) {
+                self.end_supervision(state);
+            }
+            return Ok(None);
+        }
         let Some(unlocked) = &state.unlocked else {
-            return match stewards {
-                Some(all) if all.iter().all(|s| !s.supervisor) => Ok(None),
-                _ => Err(CommandError::new(ErrorCode::Locked, "a supervisor's PIN is needed")),
-            };
+            return Err(CommandError::new(ErrorCode::Locked, "a supervisor's PIN is needed"));
         };
         // The organizer may have taken somebody off the list since.
         let supervisor = match stewards {
@@ -142,6 +154,12 @@ impl<N: Network> Desk<N> {
                 Ok(Some(staff))
             }
         }
+    }
+
+    /// As [`Desk::supervised`], but who did it, for the record: where no supervisor is needed, whoever has entered a PIN.
+    pub(super) fn on_record(&self, state: &mut State) -> Result<Option<StewardId>, CommandError> {
+        let supervisor = self.supervised(state)?;
+        Ok(supervisor.or(state.unlocked.as_ref().map(|u| u.staff)))
     }
 
     pub(super) fn lock_if_due(&self, state: &mut State) {
@@ -175,6 +193,24 @@ impl<N: Network> Desk<N> {
     fn deadline_ns(&self, state: &State) -> u64 {
         let secs = u64::from(state.settings.auto_lock_secs);
         self.clock.boottime_ns().saturating_add(secs.saturating_mul(1_000_000_000))
+    }
+
+    /// True if somebody on the list could enter a PIN. Nobody can where there is no manifest to name anybody.
+    fn has_stewards(&self, device: DeviceId) -> Result<bool, CommandError> {
+        if let Door::Open(scanner) = &self.state().door {
+            return Ok(!scanner.loaded().header.stewards.is_empty());
+        }
+        let gate = match Gate::open_device(&self.dir, device, self.world()) {
+            // A database that was made anew may have lost the enrolment.
+            Err(OpenError::NoDevice(_)) => return Ok(false),
+            opened => opened.map_err(|e| refused(&Fault::of_open(&e)))?,
+        };
+        match loaded::load(gate.db.conn(), &gate.device) {
+            Ok(loaded) => Ok(loaded.is_some_and(|l| !l.header.stewards.is_empty())),
+            Err(LoadError::Sql(error)) => Err(super::of_sql(&error)),
+            // Rotten: it admits nobody and checks no PIN.
+            Err(_) => Ok(false),
+        }
     }
 
     /// Outside of the lock: checking a PIN takes long on purpose.

@@ -8,6 +8,9 @@ use crate::db::FILE;
 use crate::fault::Fault;
 use crate::gate::Gate;
 
+/// Between two tries that nobody asked for.
+const RETRY_NS: u64 = 5_000_000_000;
+
 /// A wall clock that is further off is shown.
 pub(super) const CLOCK_WRONG_MS: i64 = 120_000;
 
@@ -34,7 +37,7 @@ impl<N: Network> Desk<N> {
                     drop(opened);
                     self.open_door(&mut state);
                 }
-                Err(fault) => state.machine = self.trouble_of(&fault),
+                Err(fault) => state.machine = Some(self.unopened(&fault)),
             }
         }
         self.order(Order::Resume);
@@ -42,6 +45,29 @@ impl<N: Network> Desk<N> {
         let mut state = self.state();
         self.announce(&mut state);
         state.trouble()
+    }
+
+    /// A disk may be well again while nobody is there to scan or to ask: a kiosk has no button. Until it takes a write
+    /// nothing is closed for it, and then all is opened anew.
+    pub(super) fn retry_by_itself(&self, now_ns: u64) {
+        {
+            let mut state = self.state();
+            let due = now_ns.saturating_sub(state.tried_ns) >= RETRY_NS;
+            if !due || !state.machine.as_ref().is_some_and(is_of_disk) {
+                return;
+            }
+            state.tried_ns = now_ns;
+        }
+        match rebuild::probe(&self.dir) {
+            Ok(()) => drop(self.trouble_retry()),
+            Err(fault) => self.note_fault(&mut self.state(), &fault),
+        }
+    }
+
+    /// The trouble of a database that could not be opened at all: there always is one.
+    pub(super) fn unopened(&self, fault: &Fault) -> Trouble {
+        let path = self.dir.display().to_string();
+        self.trouble_of(fault).unwrap_or_else(|| Trouble::DiskError { path, detail: fault.to_string() })
     }
 
     /// Puts entries of the black box into a database that was made anew, for every enrolment that it still has.
@@ -58,7 +84,12 @@ impl<N: Network> Desk<N> {
     pub(super) fn note_fault(&self, state: &mut State, fault: &Fault) {
         match self.trouble_of(fault) {
             Some(trouble @ Trouble::ManifestUnusable { .. }) => state.condition = Some(trouble),
-            Some(trouble) => state.machine = Some(trouble),
+            Some(trouble) => {
+                if state.machine.is_none() {
+                    state.tried_ns = self.clock.boottime_ns();
+                }
+                state.machine = Some(trouble);
+            }
             // The next look counts what is unsent.
             None => self.hurry_watch(),
         }
@@ -89,7 +120,7 @@ impl<N: Network> Desk<N> {
             }
             Fault::Newer { found, known } => Trouble::DatabaseNewer { found: *found, known: *known },
             Fault::Manifest(detail) => Trouble::ManifestUnusable { detail: detail.clone() },
-            Fault::Revoked | Fault::NoManifest | Fault::Other(_) => return None,
+            Fault::Busy(_) | Fault::Revoked | Fault::NoManifest | Fault::Other(_) => return None,
         })
     }
 
@@ -99,5 +130,37 @@ impl<N: Network> Desk<N> {
 
     fn free_bytes(&self) -> u64 {
         rustix::fs::statvfs(&self.dir).map_or(0, |s| s.f_bavail.saturating_mul(s.f_frsize))
+    }
+}
+
+/// True if a write that goes through ends it.
+pub(super) const fn is_of_disk(trouble: &Trouble) -> bool {
+    matches!(trouble, Trouble::DiskFull { .. } | Trouble::DiskReadOnly { .. } | Trouble::DiskError { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::TestClock;
+    use crate::desk::Internet;
+    use crate::gate::World;
+    use rand::SeedableRng as _;
+    use shared::time::UnixMillis;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_database_that_is_busy_for_a_moment_is_no_trouble_of_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(TestClock::at(UnixMillis(1_800_000_000_000)));
+        let world = World { clock, rng: rand::rngs::StdRng::seed_from_u64(1) };
+        let (desk, _heard) = Desk::open(dir.path(), world, Internet::default());
+        let busy = Fault::Busy("database is locked".to_owned());
+        desk.note_fault(&mut desk.state(), &busy);
+        assert_eq!(desk.app_state().trouble, None);
+        let unopened = desk.unopened(&busy);
+        assert!(
+            is_of_disk(&unopened),
+            "at the start nothing is known yet, and it is tried again: {unopened:?}"
+        );
     }
 }

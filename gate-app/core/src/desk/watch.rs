@@ -77,6 +77,7 @@ impl<N: Network> Desk<N> {
                 scanner.settle();
             }
         }
+        self.retry_by_itself(now_ns);
         if now_ns >= self.watch_state().next_ns {
             self.look();
         }
@@ -155,7 +156,8 @@ impl<N: Network> Desk<N> {
             Err(error) => {
                 let fault = fault_of(&error);
                 if let Fault::Manifest(_) = &fault {
-                    // Scanning goes on with the manifest in memory; the next one replaces what is stored.
+                    // A scanner that is open goes on with the manifest in its memory until another one is stored; one
+                    // that has to be opened anew cannot. A manifest that comes whole replaces what is stored.
                     self.note_fault(&mut self.state(), &fault);
                     return Ok(());
                 }
@@ -190,10 +192,7 @@ impl<N: Network> Desk<N> {
         match &mut state.door {
             Door::Open(scanner) => {
                 if let Err(fault) = scanner.refresh() {
-                    state.door = Door::Stuck(fault);
-                    self.end_supervision(state);
-                    // Nobody here has a PIN any more that could end kiosk mode.
-                    state.kiosk = false;
+                    self.get_stuck(state, fault);
                 }
             }
             Door::Stuck(_) => self.open_door(state),

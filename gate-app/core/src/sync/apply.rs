@@ -2,7 +2,7 @@
 //! point exactly one signed state is there.
 
 use crate::db::Db;
-use crate::db::table::device::Device;
+use crate::db::table::device::{self, Device, State};
 use crate::db::table::manifest::Manifest;
 use crate::db::table::{bucket, cursor, manifest, trust_root, upload};
 use crate::loaded;
@@ -26,6 +26,9 @@ pub enum StoreError {
     /// Another process has changed what is held meanwhile; ask again.
     #[error("the manifest was changed meanwhile")]
     Raced,
+    /// The device was revoked or has left while the answer was on its way: no guest's data is stored any more.
+    #[error("the device is out of use")]
+    OutOfUse,
 }
 
 impl StoreError {
@@ -34,7 +37,7 @@ impl StoreError {
     pub const fn advice(&self) -> Advice {
         match self {
             Self::Rows(e) => e.advice(),
-            Self::Sql(_) | Self::Raced => Advice::Refuse,
+            Self::Sql(_) | Self::Raced | Self::OutOfUse => Advice::Refuse,
         }
     }
 }
@@ -66,6 +69,11 @@ pub fn store(
         Change::Same | Change::Delta(_) => None,
     };
     let tx = db.begin()?;
+    // Inside of the transaction: whoever wipes the device says so in the same one.
+    let (state, _) = device::state_and_log(&tx, me.no)?;
+    if state != State::Active {
+        return Err(StoreError::OutOfUse);
+    }
     if loaded::held(&tx, me.no, me.event)? != *held {
         return Err(StoreError::Raced);
     }

@@ -12,6 +12,7 @@ use crate::gate::Gate;
 use crate::gate_time::{GateTime, anchor_from_exchange};
 use crate::heal::nonce;
 use crate::loaded::{self, LoadError};
+use rusqlite::Connection;
 use shared::cbor;
 use shared::manifest::check::{self, Advice, ManifestError};
 use shared::manifest::online::open_time;
@@ -642,11 +643,23 @@ fn set_state(gate: &Gate, state: State) -> rusqlite::Result<()> {
 
 /// Forgets everything about guests; the log stays, it is evidence.
 pub(crate) fn wipe(gate: &Gate) -> rusqlite::Result<()> {
+    wipe_if(gate, |_| Ok(true)).map(drop)
+}
+
+/// As [`wipe`], if the transaction that does it finds that it may; whether it did.
+pub(crate) fn wipe_if(
+    gate: &Gate,
+    may: impl FnOnce(&Connection) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<bool> {
     let tx = gate.db.begin()?;
+    if !may(&tx)? {
+        return Ok(false);
+    }
     bucket::delete_all(&tx, gate.device.no)?;
     manifest::delete(&tx, gate.device.no)?;
     device::set_state(&tx, gate.device.no, State::Revoked)?;
     tx.commit()?;
     // What was deleted must not stay readable in the write-ahead log.
-    gate.db.conn().query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))
+    gate.db.conn().query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))?;
+    Ok(true)
 }

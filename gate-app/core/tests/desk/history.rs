@@ -1,6 +1,8 @@
 //! The device's own log as the window shows and exports it.
 
 use crate::stage::{Stage, nonce, place};
+use gate_core::db::Db;
+use gate_core::db::table::upload;
 use gate_core::desk::contract::{HistoryFilter, HistoryShow, Language};
 use shared::log::entry::EntryKind;
 
@@ -61,6 +63,33 @@ fn pages_follow_one_another_without_gap_or_repeat() {
         // What is scanned meanwhile stands before the first page and moves none of the others.
     }
     assert_eq!(seen, [6, 5, 4, 3, 2, 1]);
+}
+
+#[test]
+fn a_page_opens_no_entry_that_is_not_on_it() {
+    let stage = evening();
+    let db = Db::open(stage.venue.path()).unwrap();
+    let author = stage.venue.device.author.0;
+    // The first entry can no longer be read; nothing but the last page needs it.
+    db.conn().execute("update log_entry set bytes = x'00' where author = ?1 and seq = 1", [author]).unwrap();
+    let first = stage.desk.history(&HistoryFilter::default(), None, 3).unwrap();
+    assert_eq!((first.total, first.lines.len()), (6, 3));
+    let second = stage.desk.history(&filter(HistoryShow::Supervised, ""), None, 1).unwrap();
+    assert_eq!((second.total, second.lines[0].kind), (2, EntryKind::Undo));
+    let third = stage.desk.history(&filter(HistoryShow::Supervised, ""), second.next, 1).unwrap();
+    assert_eq!((third.total, third.lines[0].kind, third.next), (2, EntryKind::Override, None));
+    assert!(stage.desk.history(&HistoryFilter::default(), first.next, 3).is_err());
+}
+
+#[test]
+fn what_the_server_has_is_no_longer_among_the_unsent() {
+    let stage = evening();
+    let db = Db::open(stage.venue.path()).unwrap();
+    upload::acknowledge(db.conn(), stage.venue.device.no, 1, 4).unwrap();
+    let page = stage.desk.history(&filter(HistoryShow::Unsent, ""), None, 10).unwrap();
+    assert_eq!((page.total, page.lines.iter().map(|l| l.seq).collect()), (2, vec![6, 5]));
+    let words = stage.desk.history(&filter(HistoryShow::Unsent, "standard"), None, 10).unwrap();
+    assert_eq!((words.total, words.lines[0].seq), (1, 6));
 }
 
 #[test]

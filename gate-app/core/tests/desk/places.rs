@@ -1,11 +1,11 @@
 //! Several events on one machine, and what survives a restart.
 
 use crate::common::{NOW, Venue};
-use crate::stage::{Stage, nonce, stewards};
+use crate::stage::{Stage, nonce, place, stewards};
 use gate_core::bench::synthetic::{Organizer, Rows};
 use gate_core::db::Db;
-use gate_core::db::table::device::Device;
-use gate_core::desk::contract::{ErrorCode, Language, Post, Reason, ScanSource, Settings};
+use gate_core::db::table::device::{self, Device, State};
+use gate_core::desk::contract::{ErrorCode, Language, Post, Reason, ScanSource, Settings, Trouble};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use shared::bytes::Nonce16;
@@ -67,6 +67,46 @@ fn several_events_stand_side_by_side_each_with_its_own_tickets_and_staff() {
     stage.desk.set_post(stage.post()).unwrap();
     assert!(stage.scan(&stage.venue.code(0)).answer.is_ok());
     assert_eq!(stage.venue.log().len(), 2, "each device has its own log");
+}
+
+#[test]
+fn what_was_painted_of_one_event_is_not_taken_for_the_same_place_of_another() {
+    let stage = Stage::new();
+    let second = add_second(&stage.venue, stewards());
+    let scan = |code: &str| stage.desk.scan_text(code, nonce(), ScanSource::Reader).unwrap();
+    let here = place(&scan(&stage.venue.code(0))).unwrap();
+    stage.desk.set_post(second.post()).unwrap();
+    assert_eq!(place(&scan(&second.code())), Some(here), "both begin their logs");
+    stage.desk.scan_shown(here);
+    stage.venue.clock.advance_ms(1_000);
+    stage.desk.tick();
+    let db = Db::open(stage.venue.path()).unwrap();
+    let shown = |device: &Device| -> bool {
+        let of_author = "select shown from log_entry where author = ?1";
+        db.conn().query_row(of_author, [device.author.0], |r| r.get(0)).unwrap()
+    };
+    assert_eq!((shown(&stage.venue.device), shown(&second.device)), (false, true));
+}
+
+#[test]
+fn another_event_is_chosen_after_a_revocation_and_has_none_of_its_trouble() {
+    let stage = Stage::new();
+    let second = add_second(&stage.venue, stewards());
+    stage.unlock();
+    stage.desk.kiosk_enter().unwrap();
+    let db = Db::open(stage.venue.path()).unwrap();
+    device::set_state(db.conn(), stage.venue.device.no, State::Revoked).unwrap();
+    stage.venue.clock.advance_ms(1_000);
+    stage.desk.tick();
+    assert!(matches!(stage.desk.app_state().trouble, Some(Trouble::Revoked { .. })));
+    assert_eq!(stage.desk.set_post(second.post()).unwrap().trouble, None);
+    assert_eq!(stage.scan(&second.code()).reason, Reason::Admitted);
+    let state = stage.restart().desk.app_state();
+    assert_eq!(
+        (state.post, state.kiosk),
+        (Some(second.post()), false),
+        "guests scanned for themselves at the other one"
+    );
 }
 
 #[test]

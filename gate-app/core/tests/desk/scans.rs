@@ -5,7 +5,7 @@ use crate::stage::{Stage, nonce, open, place};
 use gate_core::desk::Event;
 use gate_core::desk::contract::{CommandError, ErrorCode, Place, Post, Reason, ScanSource, Verdict};
 use shared::admission::{Flag, Outcome};
-use shared::ids::ListId;
+use shared::ids::{GateId, ListId};
 use shared::log::entry::{Direction, EntryKind};
 
 #[test]
@@ -111,6 +111,25 @@ fn direction_and_rehearsal_change_without_opening_anything_anew() {
     assert_eq!(stage.desk.app_state().post, Some(stage.post()), "the post stays what it was");
     let sessions = stage.venue.path().join("sessions").read_dir().unwrap().count();
     assert_eq!(sessions, 2, "one scanner, and the door of its folder");
+}
+
+#[test]
+fn people_get_out_by_a_list_and_a_gate_that_the_organizer_has_deleted() {
+    let mut stage = Stage::new();
+    let code = stage.venue.code(0);
+    stage.scan(&code);
+    let header = &mut stage.venue.organizer.header;
+    header.lists[0].id = ListId::from_bytes([8; 16]);
+    header.gates[0].id = GateId::from_bytes([8; 16]);
+    let there = stage.desk.app_state().post.unwrap();
+    stage.venue.publish().unwrap();
+    stage.desk.tick();
+    stage.desk.set_post(Post { direction: Direction::Out, ..there }).unwrap();
+    assert_eq!(stage.scan(&code).answer.kind, EntryKind::Exit);
+    let elsewhere = Post { gate: Some(GateId::from_bytes([9; 16])), ..there };
+    assert_eq!(stage.desk.set_post(elsewhere).unwrap_err().code, ErrorCode::Internal);
+    stage.desk.set_post(stage.post()).unwrap();
+    assert_eq!(stage.desk.set_post(there).unwrap_err().code, ErrorCode::Internal, "nobody comes back to it");
 }
 
 #[test]

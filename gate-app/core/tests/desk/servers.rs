@@ -3,11 +3,12 @@
 use crate::common::server::Server;
 use crate::common::{NOW, Venue, organizer};
 use crate::stage::{Stage, Wire, open};
-use gate_core::bench::synthetic::Organizer;
-use gate_core::db::Db;
+use gate_core::bench::synthetic::{InstallError, Organizer};
 use gate_core::db::table::manifest;
+use gate_core::db::{Db, FILE};
 use gate_core::desk::Event;
-use gate_core::desk::contract::{CommandError, EnrolmentNews, ErrorCode, SyncPhase};
+use gate_core::desk::contract::{CommandError, EnrolmentNews, ErrorCode, SyncPhase, Trouble};
+use gate_core::sync::apply::StoreError;
 use gate_core::sync::transport::{Request, Response, Transport as _, TransportError};
 use shared::bytes::{Nonce16, Nonce32, PublicKey};
 use shared::cbor;
@@ -113,6 +114,26 @@ fn a_server_that_comes_back_is_asked_at_once_when_somebody_wants_it() {
 }
 
 #[test]
+fn lanes_that_could_not_be_opened_are_opened_once_the_database_is_readable() {
+    let mut venue = Venue::new();
+    let up = Arc::new(AtomicBool::new(true));
+    let wire = served(&venue, venue.version, &up);
+    let dir = venue.path().to_owned();
+    let (desk, heard) = open(&mut venue, &dir, wire);
+    // The watch knows all of them already, and has nothing new to say.
+    assert!(desk.status().is_some());
+    let db = rusqlite::Connection::open(venue.path().join(FILE)).unwrap();
+    let form: i64 = db.query_row("pragma user_version", [], |r| r.get(0)).unwrap();
+    db.pragma_update(None, "user_version", 99).unwrap();
+    let running = desk.start().unwrap();
+    let stage = Stage { venue, desk, heard };
+    stage.hear(|e| matches!(e, Event::Trouble(Some(Trouble::DatabaseNewer { .. }))).then_some(()));
+    db.pragma_update(None, "user_version", form).unwrap();
+    stage.hear(|e| matches!(e, Event::Sync(p) if p.phase == SyncPhase::Connecting).then_some(()));
+    drop(running);
+}
+
+#[test]
 fn leaving_sends_first_and_forgets_the_guests() {
     let venue = Venue::new();
     let up = Arc::new(AtomicBool::new(false));
@@ -125,6 +146,12 @@ fn leaving_sends_first_and_forgets_the_guests() {
     up.store(true, Ordering::Relaxed);
     let state = stage.desk.leave(device).unwrap();
     assert!(state.enrolments.is_empty() && state.post.is_none());
+    let mut stage = stage;
+    let late = stage.venue.publish().unwrap_err();
+    assert!(
+        matches!(late, InstallError::Store(StoreError::OutOfUse)),
+        "a manifest that was on its way: {late:?}"
+    );
     let db = Db::open(stage.venue.path()).unwrap();
     assert_eq!(manifest::get(db.conn(), stage.venue.device.no).unwrap(), None);
     assert_eq!(stage.venue.log().len(), 1, "its log is evidence");
@@ -248,5 +275,12 @@ fn an_enrolment_is_declined_given_up_or_never_begun() {
     assert_eq!(news(&stage), EnrolmentNews::Waiting);
     stage.desk.enrol_cancel();
     says.store(YES, Ordering::Relaxed);
-    assert!(stage.heard.recv_timeout(Duration::from_millis(700)).is_err(), "nobody waits for it any more");
+    // An attempt holds the desk as long as it goes on.
+    let ended = (0..400).any(|_| {
+        let news = stage.heard.recv_timeout(Duration::from_millis(50));
+        assert!(!matches!(news, Ok(Event::Enrolment(_))), "nobody waits for it any more: {news:?}");
+        Arc::strong_count(&stage.desk) == 1
+    });
+    assert!(ended);
+    assert!(!stage.events().iter().any(|e| matches!(e, Event::Enrolment(_))));
 }

@@ -1,9 +1,13 @@
 //! PINs, the deadline of supervision, and kiosk mode.
 
 use crate::stage::{HELPER, HELPERS_PIN, PIN, SUPERVISOR, Stage, nonce, place};
+use gate_core::db::Db;
+use gate_core::db::table::device::{self, State};
 use gate_core::desk::Event;
 use gate_core::desk::contract::{CommandError, ErrorCode, Post, ScanSource, Settings};
+use shared::ids::{ListId, StewardId};
 use shared::log::entry::Direction;
+use shared::manifest::docs::Steward;
 
 #[test]
 fn five_wrong_pins_lock_and_the_window_hears_how_many_are_left_and_how_long() {
@@ -81,13 +85,48 @@ fn a_helper_is_no_supervisor_and_stands_in_the_log() {
 fn whoever_is_taken_off_the_list_supervises_no_more() {
     let mut stage = Stage::new();
     stage.unlock();
+    let gone = stage.venue.organizer.header.stewards.remove(0);
+    let another = Steward { id: StewardId::from_bytes([6; 16]), label: "Cem".to_owned(), ..gone };
+    stage.venue.organizer.header.stewards.push(another);
+    stage.venue.publish().unwrap();
+    stage.desk.tick();
+    assert_eq!(stage.desk.incidents().map(|_| ()).map_err(|e| e.code), Err(ErrorCode::Locked));
+    assert_eq!(stage.desk.app_state().supervision, None);
+}
+
+#[test]
+fn once_no_supervisor_is_left_nobody_acts_under_a_name_that_is_gone() {
+    let mut stage = Stage::new();
+    let entry = place(&stage.scan(&stage.venue.code(0))).unwrap();
+    stage.unlock();
     stage.venue.organizer.header.stewards.remove(0);
     stage.venue.publish().unwrap();
     stage.desk.tick();
-    let refused = stage.desk.incidents().map(|_| ()).map_err(|e| e.code);
-    // The helper alone is left: nobody could supervise, and nobody does under the name that is gone.
-    assert_eq!(refused, Err(ErrorCode::Locked));
+    stage.desk.undo(entry, "wrong person").unwrap();
     assert_eq!(stage.desk.app_state().supervision, None);
+    assert_eq!(stage.venue.log().last().unwrap().entry.staff, None);
+}
+
+#[test]
+fn where_nobody_supervises_a_helper_may_do_no_less_than_nobody() {
+    let stage = Stage::with(|o| {
+        o.header.stewards.remove(0);
+    });
+    let code = stage.venue.code(0);
+    let entry = place(&stage.scan(&code)).unwrap();
+    let refused = place(&stage.scan(&code)).unwrap();
+    stage.desk.unlock(HELPER, HELPERS_PIN).unwrap();
+    assert!(stage.desk.incidents().unwrap().is_empty());
+    stage.desk.undo(entry, "wrong person").unwrap();
+    assert_eq!(
+        stage.venue.log().last().unwrap().entry.staff,
+        Some(HELPER),
+        "whoever it was stands on record"
+    );
+    stage.desk.set_post(Post { rehearsal: true, ..stage.post() }).unwrap();
+    stage.desk.set_post(stage.post()).unwrap();
+    assert_eq!(stage.desk.override_scan(refused, "why not", nonce()).unwrap_err().code, ErrorCode::Locked);
+    assert_eq!(stage.desk.kiosk_enter().unwrap_err().code, ErrorCode::Locked);
 }
 
 #[test]
@@ -111,8 +150,77 @@ fn a_kiosk_survives_a_restart_and_ends_by_a_pin() {
     let verdict = stage.desk.scan_text(&stage.venue.code(0), nonce(), ScanSource::Camera).unwrap();
     assert!(verdict.answer.is_ok());
 
-    assert_eq!(stage.desk.kiosk_leave(HELPER, "0000").unwrap_err().code, ErrorCode::WrongPin);
-    stage.desk.kiosk_leave(HELPER, HELPERS_PIN).unwrap();
+    assert_eq!(stage.desk.kiosk_leave(Some(HELPER), "0000").unwrap_err().code, ErrorCode::WrongPin);
+    assert_eq!(stage.desk.kiosk_leave(None, "").unwrap_err().code, ErrorCode::Locked);
+    stage.desk.kiosk_leave(Some(HELPER), HELPERS_PIN).unwrap();
+    assert!(!stage.desk.app_state().kiosk);
+    assert!(!stage.restart().desk.app_state().kiosk);
+}
+
+#[test]
+fn a_fault_that_passes_ends_neither_kiosk_mode_nor_supervision() {
+    let mut stage = Stage::new();
+    stage.unlock();
+    stage.desk.kiosk_enter().unwrap();
+    let rot = |of: &str| {
+        let db = Db::open(stage.venue.path()).unwrap();
+        db.conn()
+            .execute(
+                "update manifest set generation = generation + 1, key_list = cast(key_list || ?1 as blob)",
+                [of],
+            )
+            .unwrap();
+    };
+    rot("rotten");
+    stage.venue.clock.advance_ms(60_000);
+    stage.desk.tick();
+    let state = stage.desk.app_state();
+    assert!(state.kiosk, "{:?}", state.trouble);
+    stage.venue.publish().unwrap();
+    stage.venue.clock.advance_ms(60_000);
+    stage.desk.tick();
+    assert!(stage.scan(&stage.venue.code(0)).answer.is_ok());
+    let stage = stage.restart();
+    assert!(stage.desk.app_state().kiosk);
+}
+
+#[test]
+fn a_kiosk_whose_list_is_gone_is_still_no_place_where_guests_choose() {
+    let mut stage = Stage::new();
+    stage.unlock();
+    stage.desk.kiosk_enter().unwrap();
+    stage.venue.organizer.header.lists[0].id = ListId::from_bytes([9; 16]);
+    stage.venue.publish().unwrap();
+    let stage = stage.restart();
+    let state = stage.desk.app_state();
+    assert!(state.kiosk && state.post.is_some());
+    assert!(stage.desk.scan_text(&stage.venue.code(0), nonce(), ScanSource::Camera).is_err());
+    stage.desk.kiosk_leave(Some(HELPER), HELPERS_PIN).unwrap();
+    assert_eq!(stage.restart().desk.app_state().post, None, "now somebody can choose another");
+}
+
+#[test]
+fn a_kiosk_ends_without_a_pin_where_nobody_has_one() {
+    let mut stage = Stage::new();
+    stage.unlock();
+    stage.desk.kiosk_enter().unwrap();
+    stage.venue.organizer.header.stewards.clear();
+    stage.venue.publish().unwrap();
+    stage.desk.tick();
+    assert!(stage.desk.app_state().kiosk);
+    stage.desk.kiosk_leave(None, "").unwrap();
+    assert!(!stage.restart().desk.app_state().kiosk);
+}
+
+#[test]
+fn a_revocation_ends_kiosk_mode_for_good() {
+    let stage = Stage::new();
+    stage.unlock();
+    stage.desk.kiosk_enter().unwrap();
+    let db = Db::open(stage.venue.path()).unwrap();
+    device::set_state(db.conn(), stage.venue.device.no, State::Revoked).unwrap();
+    stage.venue.clock.advance_ms(1_000);
+    stage.desk.tick();
     assert!(!stage.desk.app_state().kiosk);
     assert!(!stage.restart().desk.app_state().kiosk);
 }

@@ -47,6 +47,31 @@ fn a_disk_that_takes_nothing_more_is_red_and_well_again_after_the_next_record() 
     assert_eq!(stage.venue.log().len(), 1);
 }
 
+#[test]
+fn a_disk_that_is_well_again_is_noticed_without_anybody_who_asks() {
+    survive_the_limit();
+    let stage = Stage::new();
+    let code = stage.venue.code(0);
+    stage.unlock();
+    stage.desk.kiosk_enter().unwrap();
+    limit_files(Some(64));
+    stage.desk.scan_text(&code, nonce(), ScanSource::Camera).unwrap();
+    stage.venue.clock.advance_ms(60_000);
+    stage.desk.tick();
+    assert!(stage.desk.app_state().trouble.is_some(), "it is as full as before");
+    limit_files(None);
+    stage.events();
+    stage.venue.clock.advance_ms(4_999);
+    stage.desk.tick();
+    assert!(stage.desk.app_state().trouble.is_some(), "not at every tick");
+    stage.venue.clock.advance_ms(1);
+    stage.desk.tick();
+    let state = stage.desk.app_state();
+    assert_eq!((state.trouble, state.kiosk), (None, true));
+    assert!(stage.events().contains(&Event::Trouble(None)));
+    assert!(stage.scan(&code).answer.is_ok());
+}
+
 /// Overwrites a part of a file from a place on.
 fn spoil(path: &std::path::Path, from: u64, bytes: usize) {
     let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();

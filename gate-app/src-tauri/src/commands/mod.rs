@@ -204,7 +204,7 @@ async fn kiosk_enter(desk: Desk<'_>) -> Answer<()> {
 }
 
 #[command(rename_all = "snake_case")]
-async fn kiosk_leave(desk: Desk<'_>, staff: StewardId, pin: String) -> Answer<()> {
+async fn kiosk_leave(desk: Desk<'_>, staff: Option<StewardId>, pin: String) -> Answer<()> {
     desk.ask(move |d| d.kiosk_leave(staff, &pin)).await
 }
 

@@ -141,6 +141,14 @@ export const SCENARIOS: Record<string, Scenario> = {
   'supervisor-incidents': tab('incidents'),
   'supervisor-quarantine': tab('quarantine'),
   'supervisor-device': tab('device'),
+  'supervisor-nobody': {
+    prepare: (app) => {
+      evening(app);
+      const [first, ...others] = app.state.enrolments;
+      app.state = { ...app.state, enrolments: [{ ...first!, stewards: first!.stewards.filter((s) => !s.supervisor) }, ...others] };
+    },
+    play: (gate) => void (gate.screen = 'supervisor'),
+  },
   override: {
     play: async (gate) => {
       await unlock(gate);
@@ -152,6 +160,10 @@ export const SCENARIOS: Record<string, Scenario> = {
   settings: { play: (gate) => void (gate.screen = 'settings') },
   camera: { play: () => document.querySelector<HTMLButtonElement>('.ways button')?.click() },
   enrol: { prepare: (app) => (app.state = { ...app.state, enrolments: [], post: null }) },
+  'enrol-camera': {
+    prepare: (app) => (app.state = { ...app.state, enrolments: [], post: null }),
+    play: () => document.querySelector<HTMLButtonElement>('form .row button')?.click(),
+  },
   'enrol-digits': {
     prepare: (app) => (app.state = { ...app.state, enrolments: [], post: null }),
     play: (gate) => gate.takeText?.('https://tickets.example.org/gates/enroll#1.demo'),
@@ -194,6 +206,20 @@ export const SCENARIOS: Record<string, Scenario> = {
   'trouble-database_newer': trouble(() => ({ kind: 'database_newer', found: 3, known: 1 })),
   'trouble-clock_wrong': trouble(() => ({ kind: 'clock_wrong', offset_ms: 3 * HOUR })),
   'trouble-revoked': trouble(() => ({ kind: 'revoked', unsent: 12, wiped: false })),
+  'trouble-revoked-wiped': {
+    prepare: (app) => {
+      const [first, ...others] = app.state.enrolments;
+      const wiped = { ...first!, state: 'revoked' as const, title: null, lists: [], gates: [], stewards: [] };
+      app.state = { ...app.state, enrolments: [wiped, ...others], trouble: { kind: 'revoked', unsent: 0, wiped: true } };
+    },
+  },
+  'kiosk-nobody': {
+    prepare: (app) => {
+      const [first, ...others] = app.state.enrolments;
+      app.state = { ...app.state, kiosk: true, enrolments: [{ ...first!, stewards: [] }, ...others] };
+    },
+    play: () => document.querySelector<HTMLButtonElement>('.staff')?.click(),
+  },
   'trouble-manifest_expired': trouble((app) => ({ kind: 'manifest_expired', since: app.at(-2 * HOUR) })),
   'trouble-manifest_unusable': trouble(() => ({ kind: 'manifest_unusable', detail: 'the stored manifest is not signed' })),
 };

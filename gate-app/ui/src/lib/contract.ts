@@ -98,7 +98,8 @@ export interface Commands {
 
   /** Supervised. */
   kiosk_enter(): void;
-  kiosk_leave(args: { staff: StewardId; pin: string }): void;
+  /** Null and an empty PIN where the event names nobody who has one. */
+  kiosk_leave(args: { staff: StewardId | null; pin: string }): void;
 
   /** Tries again what the trouble stands in the way of; null once it is over. */
   trouble_retry(): Trouble | null;

@@ -11,10 +11,12 @@ import type {
   Supervision,
   SyncProgress,
   Trouble,
+  Verdict,
   WindowStatus,
 } from './contract';
 import { explainError, Explainer } from './explain';
 import { I18n } from './i18n/index.svelte';
+import { mayOverride } from './present';
 import { Scanning } from './scanning.svelte';
 import { Sounds } from './sound';
 
@@ -69,7 +71,13 @@ export class Gate {
   readonly now: string = $derived(new Date(this.nowMs).toISOString());
   readonly listName: string = $derived(this.enrolment?.lists.find((l) => l.id === this.post?.list)?.name ?? '');
   readonly gateName: string | null = $derived(this.post?.gate ? this.nameOfGate(this.post.gate) : null);
-  readonly isSupervisor: boolean = $derived(this.supervision?.supervisor ?? false);
+  /** The event names no supervisor: their tools need no PIN. An override and kiosk mode are for nobody then. */
+  readonly unsupervised: boolean = $derived.by(() => {
+    const { enrolment } = this;
+    // Before the first manifest nobody knows who is on the list.
+    return enrolment !== null && enrolment.title !== null && !enrolment.stewards.some((s) => s.supervisor);
+  });
+  readonly maySupervise: boolean = $derived(this.unsupervised || (this.supervision?.supervisor ?? false));
 
   #aheadMs = 0;
   #keptAt = Number.NEGATIVE_INFINITY;
@@ -158,8 +166,13 @@ export class Gate {
 
   /** Runs something that only a supervisor may do, after the PIN if need be. */
   supervised(then: () => void): void {
-    if (this.isSupervisor) then();
+    if (this.maySupervise) then();
     else this.asking = { then };
+  }
+
+  /** True where somebody could admit against the verdict. */
+  overridable(verdict: Verdict): boolean {
+    return !this.unsupervised && mayOverride(verdict);
   }
 
   async lock(): Promise<void> {

@@ -302,8 +302,14 @@ export class MockApp implements Bridge {
     }
   }
 
-  #supervised(): void {
-    const { supervision } = this.state;
+  /** As the core: where the event names no supervisor nobody is asked for a PIN, except for what only one may do. */
+  #supervised(always = false): void {
+    const { supervision, enrolments, post } = this.state;
+    const stewards = enrolments.find((e) => e.device_id === post?.device_id)?.stewards ?? [];
+    if (!stewards.some((s) => s.supervisor)) {
+      if (always) throw refusal('locked');
+      return;
+    }
     if (!supervision || Date.parse(supervision.until) <= this.#now()) throw refusal('locked');
     if (!supervision.supervisor) throw refusal('not_supervisor');
   }
@@ -353,7 +359,9 @@ export class MockApp implements Bridge {
     name_device: () => undefined,
     set_post: ({ post }) => {
       if (post.rehearsal !== (this.state.post?.rehearsal ?? false)) this.#supervised();
-      this.state = { ...this.state, post };
+      const moved = post.device_id !== this.state.post?.device_id;
+      const trouble = moved && this.state.trouble?.kind === 'revoked' ? null : this.state.trouble;
+      this.state = { ...this.state, post, trouble };
       return this.state;
     },
     set_settings: ({ settings }) => {
@@ -384,7 +392,7 @@ export class MockApp implements Bridge {
       return kept;
     },
     override_scan: ({ place, reason }) => {
-      this.#supervised();
+      this.#supervised(true);
       const text = this.#texts.get(`${place.log_no}:${place.seq}`);
       if (text === undefined) throw refusal('nothing_to_override');
       return this.verdict(text, reason);
@@ -406,13 +414,21 @@ export class MockApp implements Bridge {
       this.#supervised();
       return this.hits.filter((hit) => `${hit.name} ${hit.booking} ${hit.ticket_id}`.toLowerCase().includes(text.toLowerCase()));
     },
-    incidents: () => this.incidents,
-    quarantine: () => this.quarantine,
-    leave: () => {
+    incidents: () => {
       this.#supervised();
+      return this.incidents;
+    },
+    quarantine: () => {
+      this.#supervised();
+      return this.quarantine;
+    },
+    leave: () => {
+      const { trouble } = this.state;
+      const wiped = trouble?.kind === 'revoked' && trouble.wiped;
+      if (!wiped) this.#supervised();
       const { unsent } = this.status.status.queue;
       if (unsent > 0) throw refusal('unsent_entries', { count: unsent });
-      this.state = { ...this.state, enrolments: [SECOND], post: null, supervision: null };
+      this.state = { ...this.state, enrolments: [SECOND], post: null, supervision: null, trouble: wiped ? null : trouble };
       return this.state;
     },
     history: ({ filter, before, limit }) => {
@@ -424,11 +440,14 @@ export class MockApp implements Bridge {
     },
     export_history: ({ filter }) => ({ saved_as: 'history.csv', lines: this.#matching(filter).length }),
     kiosk_enter: () => {
-      this.#supervised();
+      this.#supervised(true);
       this.state = { ...this.state, kiosk: true };
     },
     kiosk_leave: ({ staff, pin }) => {
-      this.#checkPin(staff, pin);
+      const { enrolments, post } = this.state;
+      const stewards = enrolments.find((e) => e.device_id === post?.device_id)?.stewards ?? [];
+      if (staff !== null) this.#checkPin(staff, pin);
+      else if (stewards.length > 0) throw refusal('locked');
       this.state = { ...this.state, kiosk: false };
     },
     trouble_retry: () => this.state.trouble,

@@ -1,5 +1,6 @@
 //! What everybody may see: published events, categories, the keys that tickets verify with.
 
+mod cards;
 mod keys;
 mod queue;
 mod recommended;
@@ -19,7 +20,7 @@ use super::caching;
 use super::error::ApiError;
 use crate::app::AppState;
 
-pub use share::Cards;
+pub use cards::Cards;
 pub(super) use share::find as shown;
 pub(super) use waiting_list::{WaitingJson, waiting_json};
 

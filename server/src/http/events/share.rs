@@ -1,13 +1,9 @@
 //! `GET /events/{id}/share` and its picture: what an event is shown by elsewhere.
 
-use std::collections::HashMap;
-
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
-use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
 use super::public;
@@ -20,9 +16,6 @@ use crate::http::caching;
 use crate::http::error::{ApiError, Problem};
 use crate::http::extract::ApiPath;
 use crate::store::{organizer, ticket_type};
-
-/// Pictures that are kept, of some 30 kB each.
-const KEPT: usize = 128;
 
 /// What a share sheet, a message or a post takes.
 #[derive(Debug, Serialize, ToSchema)]
@@ -73,30 +66,9 @@ pub(super) async fn card(
     if let Some(unchanged) = caching::unchanged(&headers, &tag) {
         return Ok(unchanged);
     }
-    let picture = app.cards.picture(&app, card, &tag).await?;
+    let state = app.clone();
+    let picture = app.cards.picture(&tag, move || card.png(&state.fonts)).await?;
     Ok(caching::tagged_as(&headers, "image/png", picture, &tag))
-}
-
-/// Pictures by their tags. One is drawn at a time: there are few events whose links are passed around in one moment, and
-/// who asks for all of them waits for himself.
-#[derive(Debug, Default)]
-pub struct Cards(Mutex<HashMap<String, Bytes>>);
-
-impl Cards {
-    async fn picture(&self, app: &AppState, card: Card, tag: &str) -> Result<Bytes, ApiError> {
-        let mut kept = self.0.lock().await;
-        if let Some(picture) = kept.get(tag) {
-            return Ok(picture.clone());
-        }
-        let state = app.clone();
-        let drawn = tokio::task::spawn_blocking(move || card.png(&state.fonts)).await;
-        let picture = Bytes::from(drawn.map_err(ApiError::internal)?.map_err(ApiError::internal)?);
-        if kept.len() >= KEPT {
-            kept.clear();
-        }
-        kept.insert(tag.to_owned(), picture.clone());
-        Ok(picture)
-    }
 }
 
 /// A published or canceled event as it is shown elsewhere; 404 if there is none.

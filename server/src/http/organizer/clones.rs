@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::events::{EventJson, json};
-use super::{look, record};
+use super::{look, open, record};
 use crate::app::{App, AppState};
 use crate::http::auth::{Acting, Caller, Staff, Worker};
 use crate::http::error::{ApiError, Problem};
@@ -71,7 +71,8 @@ pub(super) async fn clone_event(
     let state = app.clone();
     let run = move |turn: Turn| async move {
         let app = state;
-        let (mut tx, source) = look(&app, &member, event_id).await?;
+        // Locked, so that it is read as it was between two changes.
+        let (mut tx, source) = open(&app, &member, event_id).await?;
         if turn.again
             && let Some(made) = event::find(&mut tx, organizer_id, turn.resource_id).await?
         {

@@ -130,7 +130,8 @@ pub(super) async fn remove(
     let detail = json!({ "role": held.as_str() });
     super::record(&app, &mut tx, &member, "member.removed", ("user", user_id), detail).await?;
     tx.commit().await?;
-    // The account's own row is the user's, not the organizer's: a transaction of its own.
+    // The account's own row is the user's, not the organizer's: a transaction of its own. The sweep repeats it, for a
+    // crash may come before it.
     let mut tx = app.db.user(user_id).await?;
     users::end_organizer(&mut tx, user_id, app.clock.now()).await?;
     tx.commit().await?;

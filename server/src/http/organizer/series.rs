@@ -168,7 +168,10 @@ async fn make(
     }
     if event.series_id.is_none() {
         series::create(&mut tx, organizer_id, series_id, app.clock.now()).await?;
-        series::join(&mut tx, organizer_id, event_id, series_id).await?;
+        if !series::join(&mut tx, organizer_id, event_id, series_id).await? {
+            // The event is locked, so that this is our fault: a series without the event that it began with.
+            return Err(ApiError::internal(anyhow::anyhow!("event {event_id} joined no series")));
+        }
         event.series_id = Some(series_id);
     }
     let source = Whole::read(&mut tx, event, request.promo_codes).await?;

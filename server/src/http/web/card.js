@@ -32,7 +32,9 @@ const TEXTS = {
 
 const SCRIPT = 'https://js.stripe.com/v3/';
 const [, , , id] = location.pathname.split('/');
-const given = new URLSearchParams(location.hash.slice(1)).get('secret');
+/** Kept beside the address and not in it, where whoever looks over a shoulder would read it; it is there after a reload. */
+const given = new URLSearchParams(location.hash.slice(1)).get('secret') ?? history.state?.secret ?? null;
+if (location.hash) history.replaceState({ secret: given }, '', location.pathname);
 const HOME = `/web/bookings/${id}`;
 
 let secret = given;

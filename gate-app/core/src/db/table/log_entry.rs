@@ -191,9 +191,9 @@ pub fn head(db: &Connection, author: Author, log_no: u32) -> rusqlite::Result<He
     Ok(found.unwrap_or(Head { seq: 0, hash: shared::log::run::NO_ENTRY, corrected: None }))
 }
 
-const STORED: &str = "id, hash, bytes";
+pub(super) const STORED: &str = "id, hash, bytes";
 
-fn stored(r: &Row<'_>) -> rusqlite::Result<Stored> {
+pub(super) fn stored(r: &Row<'_>) -> rusqlite::Result<Stored> {
     let bytes: Vec<u8> = r.get(2)?;
     let entry = LogEntry::from_bytes(&bytes).map_err(|e| unreadable(2, e))?;
     Ok(Stored { id: r.get(0)?, entry, hash: Hash32(r.get(1)?), bytes })
@@ -318,6 +318,25 @@ pub fn for_each_of_event(
     let mut rows = statement.query([event.as_bytes()])?;
     while let Some(row) = rows.next()? {
         each(record(row)?);
+    }
+    Ok(())
+}
+
+/// Calls `each` with every entry of an author that can still be read, in no order that means anything.
+///
+/// # Errors
+/// SQLite's.
+pub fn for_each_of_author(
+    db: &Connection,
+    author: Author,
+    mut each: impl FnMut(LogEntry),
+) -> rusqlite::Result<()> {
+    let mut statement = db.prepare_cached("select bytes from log_entry where author = ?1")?;
+    let mut rows = statement.query([author.0])?;
+    while let Some(row) = rows.next()? {
+        if let Ok(entry) = LogEntry::from_bytes(row.get_ref(0)?.as_blob()?) {
+            each(entry);
+        }
     }
     Ok(())
 }

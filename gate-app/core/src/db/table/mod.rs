@@ -9,6 +9,7 @@ pub mod cert;
 pub mod cursor;
 pub mod device;
 pub mod log_entry;
+pub mod log_page;
 pub mod manifest;
 pub mod own_note;
 pub mod run_signature;

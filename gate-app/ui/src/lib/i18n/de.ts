@@ -282,6 +282,8 @@ export const de: Catalogue = {
   'super.quarantine': 'Quarantäne',
   'super.device': 'Gerät',
   'super.not_supervisor': '{name} ist Einlasspersonal. Trotzdem einlassen und rückgängig machen kann nur die Leitung.',
+  'super.nobody': 'Keine Leitung',
+  'super.nobody.text': 'Der Veranstalter hat für diese Veranstaltung keine benannt: Diese Werkzeuge brauchen keine PIN. Abgelehnte Gäste können hier nicht trotzdem eingelassen werden.',
 
   'last.none': 'Seit dem Start der App wurde nichts gescannt.',
   'override.title': 'Trotzdem einlassen',
@@ -342,6 +344,7 @@ export const de: Catalogue = {
   'device.rehearsal.text': 'Scans werden wirklich geprüft und zählen nie.',
   'device.kiosk': 'Kiosk-Betrieb starten',
   'device.kiosk.text': 'Gäste scannen ihre Tickets selbst. Eine PIN beendet es.',
+  'device.kiosk.nobody': 'Der Kiosk-Betrieb braucht eine Leitung, und diese Veranstaltung hat keine.',
   'device.kiosk.camera': 'Gäste benutzen die Kamera dieses Geräts',
   'device.post': 'Veranstaltung, Liste oder Eingang ändern',
   'device.leave': 'Veranstaltung verlassen',
@@ -406,6 +409,7 @@ export const de: Catalogue = {
   'kiosk.refused': 'Bitte an das Personal wenden',
   'kiosk.help': 'Das Personal hilft weiter.',
   'kiosk.leave': 'Personal: Kiosk-Betrieb beenden',
+  'kiosk.end': 'Kiosk-Betrieb beenden',
 
   'trouble.disk_full.title': 'Der Speicher ist voll',
   'trouble.disk_full.what': 'Scans lassen sich nicht aufzeichnen, darum wird niemand eingelassen. In {path} sind noch {free} frei. Alles bisher Aufgezeichnete ist sicher.',

@@ -281,6 +281,8 @@ export const en = {
   'super.quarantine': 'Quarantine',
   'super.device': 'Device',
   'super.not_supervisor': '{name} is door staff. Overrides and undos need a supervisor.',
+  'super.nobody': 'No supervisor',
+  'super.nobody.text': 'The organizer has named none for this event: these tools need no PIN. A refused guest cannot be admitted here.',
 
   'last.none': 'Nothing has been scanned since the app was started.',
   'override.title': 'Admit all the same',
@@ -341,6 +343,7 @@ export const en = {
   'device.rehearsal.text': 'Scans are checked for real and never count.',
   'device.kiosk': 'Start kiosk mode',
   'device.kiosk.text': 'Guests scan their tickets themselves. A PIN ends it.',
+  'device.kiosk.nobody': 'Kiosk mode needs a supervisor, and this event has none.',
   'device.kiosk.camera': 'Guests use the camera of this device',
   'device.post': 'Change event, list or gate',
   'device.leave': 'Leave this event',
@@ -405,6 +408,7 @@ export const en = {
   'kiosk.refused': 'Please ask the staff',
   'kiosk.help': 'The staff will help you.',
   'kiosk.leave': 'Staff: end kiosk mode',
+  'kiosk.end': 'End kiosk mode',
 
   'trouble.disk_full.title': 'The disk is full',
   'trouble.disk_full.what': 'Scans cannot be recorded, so nobody is let in. {free} are left in {path}. Everything recorded so far is safe.',

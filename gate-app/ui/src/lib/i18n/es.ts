@@ -282,6 +282,8 @@ export const es: Catalogue = {
   'super.quarantine': 'Cuarentena',
   'super.device': 'Dispositivo',
   'super.not_supervisor': '{name} es personal de puerta. Admitir igualmente y deshacer son cosa de un supervisor.',
+  'super.nobody': 'Sin supervisor',
+  'super.nobody.text': 'El organizador no ha nombrado ninguno para este evento: estas herramientas no piden PIN. Aquí no se puede admitir a quien fue rechazado.',
 
   'last.none': 'No se ha escaneado nada desde que se abrió la aplicación.',
   'override.title': 'Admitir igualmente',
@@ -342,6 +344,7 @@ export const es: Catalogue = {
   'device.rehearsal.text': 'Los escaneos se comprueban de verdad y nunca cuentan.',
   'device.kiosk': 'Iniciar modo quiosco',
   'device.kiosk.text': 'El público escanea sus propias entradas. Un PIN lo termina.',
+  'device.kiosk.nobody': 'El modo quiosco necesita un supervisor y este evento no tiene ninguno.',
   'device.kiosk.camera': 'El público usa la cámara de este dispositivo',
   'device.post': 'Cambiar evento, lista o puerta',
   'device.leave': 'Dejar este evento',
@@ -406,6 +409,7 @@ export const es: Catalogue = {
   'kiosk.refused': 'Habla con el personal, por favor',
   'kiosk.help': 'El personal te ayudará.',
   'kiosk.leave': 'Personal: terminar el modo quiosco',
+  'kiosk.end': 'Terminar el modo quiosco',
 
   'trouble.disk_full.title': 'El disco está lleno',
   'trouble.disk_full.what': 'No se pueden registrar escaneos, así que no se admite a nadie. Quedan {free} en {path}. Lo ya registrado está a salvo.',

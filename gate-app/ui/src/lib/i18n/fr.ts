@@ -282,6 +282,8 @@ export const fr: Catalogue = {
   'super.quarantine': 'Quarantaine',
   'super.device': 'Appareil',
   'super.not_supervisor': '{name} fait partie du personnel d’entrée. Passer outre et annuler demandent un responsable.',
+  'super.nobody': 'Pas de responsable',
+  'super.nobody.text': 'L’organisateur n’en a nommé aucun pour cet événement : ces outils ne demandent pas de code PIN. Une personne refusée ne peut pas être admise ici.',
 
   'last.none': 'Rien n’a été scanné depuis le démarrage.',
   'override.title': 'Laisser entrer quand même',
@@ -342,6 +344,7 @@ export const fr: Catalogue = {
   'device.rehearsal.text': 'Les scans sont vraiment vérifiés et ne comptent jamais.',
   'device.kiosk': 'Passer en mode borne',
   'device.kiosk.text': 'Le public scanne ses billets lui-même. Un code PIN y met fin.',
+  'device.kiosk.nobody': 'Le mode borne demande un responsable, et cet événement n’en a pas.',
   'device.kiosk.camera': 'Le public utilise la caméra de cet appareil',
   'device.post': 'Changer d’événement, de liste ou de porte',
   'device.leave': 'Quitter cet événement',
@@ -406,6 +409,7 @@ export const fr: Catalogue = {
   'kiosk.refused': 'Adressez-vous au personnel',
   'kiosk.help': 'Le personnel va vous aider.',
   'kiosk.leave': 'Personnel : finir le mode borne',
+  'kiosk.end': 'Finir le mode borne',
 
   'trouble.disk_full.title': 'Le disque est plein',
   'trouble.disk_full.what': 'Les scans ne peuvent pas être enregistrés ; personne n’entre. Il reste {free} dans {path}. Tout ce qui est enregistré est en sûreté.',
