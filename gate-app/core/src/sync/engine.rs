@@ -4,10 +4,10 @@
 use super::apply::{self, StoreError};
 use super::plan::{self, DownloadStep, Downloads, Uploads};
 use super::transport::{Request, Response, Transport, TransportError};
-use super::{foreign, upload};
+use super::{foreign, guests, upload};
 use crate::blackbox::{self, BlackBox};
 use crate::db::table::device::{self, State};
-use crate::db::table::{anchor, bucket, cursor, manifest, upload as uploads_table};
+use crate::db::table::{anchor, bucket, cursor, guest_cursor, manifest, upload as uploads_table};
 use crate::gate::Gate;
 use crate::gate_time::{GateTime, anchor_from_exchange};
 use crate::heal::nonce;
@@ -18,6 +18,7 @@ use shared::manifest::online::open_time;
 use shared::wire::gates::{
     MAX_MANIFEST_BYTES, MAX_WAIT_BYTES, TimeAnswer, UploadAnswer, UploadRequest, WaitAnswer,
 };
+use shared::wire::guests::{GuestPage, MAX_PAGE_BYTES};
 use shared::wire::httpsig::{self, RequestParts};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ const LONG: Duration = Duration::from_secs(120);
 /// Time is not worth much after a long wait.
 const TIME_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_SMALL: usize = 64 * 1024;
+const GUESTS: &str = "/gates/guest-records";
 /// One round never goes on for ever, whatever the server says.
 const MAX_STEPS: usize = 100_000;
 
@@ -111,6 +113,8 @@ pub struct Report {
     pub download: Lane,
     /// The manifest is another one now.
     pub new_manifest: bool,
+    /// Guest records, which no answer at the door depends on: whatever becomes of them, the round is complete.
+    pub guests: Lane,
 }
 
 impl Report {
@@ -216,6 +220,7 @@ impl<T: Transport> Engine<T> {
             report.upload.entries += again.entries;
             report.upload.error = again.error;
         }
+        report.guests = self.guests_lane().await;
         self.leave_if_done(&report.upload)?;
         self.note(&report)?;
         Ok(report)
@@ -284,6 +289,54 @@ impl<T: Transport> Engine<T> {
         }
         self.tell(Phase::Idle);
         (lane, new_manifest)
+    }
+
+    /// True if the manifest in use knows of changes that the guest records do not.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn guests_due(&self) -> rusqlite::Result<bool> {
+        let gate = self.gate.borrow();
+        guests::due(gate.db.conn(), gate.device.no)
+    }
+
+    /// Fetches guest records until they are as new as the manifest. Nothing else waits for it.
+    pub async fn guests_lane(&self) -> Lane {
+        let mut lane = Lane::default();
+        for _ in 0..MAX_STEPS {
+            match self.guests_step(&mut lane).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    self.note_revocation(&error);
+                    tracing::warn!(%error, "guest records stay what they were");
+                    lane.error = Some(error);
+                    break;
+                }
+            }
+        }
+        lane
+    }
+
+    async fn guests_step(&self, lane: &mut Lane) -> Result<bool, CallError> {
+        let (asked, held) = {
+            let gate = self.gate.borrow();
+            let (db, no) = (gate.db.conn(), gate.device.no);
+            let held = manifest::get(db, no)?.map(|m| m.version);
+            match held.filter(|_| guests::due(db, no).unwrap_or(false)) {
+                Some(held) => (guest_cursor::get(db, no)?.cursor, held),
+                None => return Ok(false),
+            }
+        };
+        let query = if asked.is_empty() { String::new() } else { format!("cursor={}", hex::encode(&asked)) };
+        let body = self.signed("GET", GUESTS, query, Vec::new(), LONG, MAX_PAGE_BYTES).await?;
+        let page: GuestPage = cbor::decode(&body, MAX_PAGE_BYTES)?;
+        let gate = self.gate.borrow();
+        let taken = guests::store(&gate.db, &gate.device, &asked, held, &page)?;
+        lane.exchanges += 1;
+        lane.entries += taken.records;
+        lane.refused += taken.rejected;
+        Ok(taken.more)
     }
 
     /// Exchanges four timestamps and keeps the better of the old and the new comparison.
@@ -645,8 +698,8 @@ pub(crate) fn wipe(gate: &Gate) -> rusqlite::Result<()> {
     let tx = gate.db.begin()?;
     bucket::delete_all(&tx, gate.device.no)?;
     manifest::delete(&tx, gate.device.no)?;
+    guests::wipe(&tx, gate.device.no)?;
     device::set_state(&tx, gate.device.no, State::Revoked)?;
     tx.commit()?;
-    // What was deleted must not stay readable in the write-ahead log.
-    gate.db.conn().query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))
+    guests::forget_write_ahead(gate.db.conn())
 }
