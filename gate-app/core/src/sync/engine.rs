@@ -7,7 +7,7 @@ use super::transport::{Request, Response, Transport, TransportError};
 use super::{foreign, guests, upload};
 use crate::blackbox::{self, BlackBox};
 use crate::db::table::device::{self, State};
-use crate::db::table::{anchor, bucket, cursor, guest_cursor, manifest, upload as uploads_table};
+use crate::db::table::{anchor, bucket, cursor, manifest, upload as uploads_table};
 use crate::gate::Gate;
 use crate::gate_time::{GateTime, anchor_from_exchange};
 use crate::heal::nonce;
@@ -18,20 +18,18 @@ use shared::manifest::online::open_time;
 use shared::wire::gates::{
     MAX_MANIFEST_BYTES, MAX_WAIT_BYTES, TimeAnswer, UploadAnswer, UploadRequest, WaitAnswer,
 };
-use shared::wire::guests::{GuestPage, MAX_PAGE_BYTES};
 use shared::wire::httpsig::{self, RequestParts};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 const SHORT: Duration = Duration::from_secs(20);
-const LONG: Duration = Duration::from_secs(120);
+pub(super) const LONG: Duration = Duration::from_secs(120);
 /// Time is not worth much after a long wait.
 const TIME_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_SMALL: usize = 64 * 1024;
-const GUESTS: &str = "/gates/guest-records";
 /// One round never goes on for ever, whatever the server says.
-const MAX_STEPS: usize = 100_000;
+pub(super) const MAX_STEPS: usize = 100_000;
 
 /// Why an exchange came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -291,54 +289,6 @@ impl<T: Transport> Engine<T> {
         (lane, new_manifest)
     }
 
-    /// True if the manifest in use knows of changes that the guest records do not.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub fn guests_due(&self) -> rusqlite::Result<bool> {
-        let gate = self.gate.borrow();
-        guests::due(gate.db.conn(), gate.device.no)
-    }
-
-    /// Fetches guest records until they are as new as the manifest. Nothing else waits for it.
-    pub async fn guests_lane(&self) -> Lane {
-        let mut lane = Lane::default();
-        for _ in 0..MAX_STEPS {
-            match self.guests_step(&mut lane).await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    self.note_revocation(&error);
-                    tracing::warn!(%error, "guest records stay what they were");
-                    lane.error = Some(error);
-                    break;
-                }
-            }
-        }
-        lane
-    }
-
-    async fn guests_step(&self, lane: &mut Lane) -> Result<bool, CallError> {
-        let (asked, held) = {
-            let gate = self.gate.borrow();
-            let (db, no) = (gate.db.conn(), gate.device.no);
-            let held = manifest::get(db, no)?.map(|m| m.version);
-            match held.filter(|_| guests::due(db, no).unwrap_or(false)) {
-                Some(held) => (guest_cursor::get(db, no)?.cursor, held),
-                None => return Ok(false),
-            }
-        };
-        let query = if asked.is_empty() { String::new() } else { format!("cursor={}", hex::encode(&asked)) };
-        let body = self.signed("GET", GUESTS, query, Vec::new(), LONG, MAX_PAGE_BYTES).await?;
-        let page: GuestPage = cbor::decode(&body, MAX_PAGE_BYTES)?;
-        let gate = self.gate.borrow();
-        let taken = guests::store(&gate.db, &gate.device, &asked, held, &page)?;
-        lane.exchanges += 1;
-        lane.entries += taken.records;
-        lane.refused += taken.rejected;
-        Ok(taken.more)
-    }
-
     /// Exchanges four timestamps and keeps the better of the old and the new comparison.
     ///
     /// # Errors
@@ -540,7 +490,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Signs and sends. A refused clock is compared anew, and the request tried once more.
-    async fn signed(
+    pub(super) async fn signed(
         &self,
         method: &'static str,
         path: &str,
@@ -590,7 +540,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// From now on only uploads, until everything is sent.
-    fn note_revocation(&self, error: &CallError) {
+    pub(super) fn note_revocation(&self, error: &CallError) {
         if !error.is_revocation() {
             return;
         }

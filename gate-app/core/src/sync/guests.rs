@@ -1,5 +1,7 @@
 //! Guest records, page by page. They decide nothing: what cannot be kept is left out, and holds up nobody.
 
+use super::engine::{CallError, Engine, LONG, Lane, MAX_STEPS};
+use super::transport::Transport;
 use crate::db::Db;
 use crate::db::table::device::{self, Device, DeviceNo, State};
 use crate::db::table::guest_cursor::{self, GuestCursor};
@@ -8,12 +10,65 @@ use crate::db::table::{cert, guest_sealed, manifest};
 use crate::folded;
 use crate::loaded;
 use rusqlite::Connection;
+use shared::cbor;
 use shared::guest::seal::MAX_SEALED_BYTES;
 use shared::guest::{MAX_NAME, MAX_TEXT};
 use shared::manifest::docs::{Capability, ManifestVersion};
 use shared::manifest::online::open_certificate;
 use shared::ticket::MAX_GENERATION;
-use shared::wire::guests::{GuestPage, GuestRow, MAX_CURSOR_BYTES, MAX_REFERENCE};
+use shared::wire::guests::{GuestPage, GuestRow, MAX_CURSOR_BYTES, MAX_PAGE_BYTES, MAX_REFERENCE};
+
+const PATH: &str = "/gates/guest-records";
+
+impl<T: Transport> Engine<T> {
+    /// True if the manifest in use knows of changes that the guest records do not.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn guests_due(&self) -> rusqlite::Result<bool> {
+        let gate = self.gate();
+        due(gate.db.conn(), gate.device.no)
+    }
+
+    /// Fetches guest records until they are as new as the manifest. Nothing else waits for it.
+    pub async fn guests_lane(&self) -> Lane {
+        let mut lane = Lane::default();
+        for _ in 0..MAX_STEPS {
+            match self.guests_step(&mut lane).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    self.note_revocation(&error);
+                    tracing::warn!(%error, "guest records stay what they were");
+                    lane.error = Some(error);
+                    break;
+                }
+            }
+        }
+        lane
+    }
+
+    async fn guests_step(&self, lane: &mut Lane) -> Result<bool, CallError> {
+        let (asked, held) = {
+            let gate = self.gate();
+            let (db, no) = (gate.db.conn(), gate.device.no);
+            let held = manifest::get(db, no)?.map(|m| m.version);
+            match held.filter(|_| due(db, no).unwrap_or(false)) {
+                Some(held) => (guest_cursor::get(db, no)?.cursor, held),
+                None => return Ok(false),
+            }
+        };
+        let query = if asked.is_empty() { String::new() } else { format!("cursor={}", hex::encode(&asked)) };
+        let body = self.signed("GET", PATH, query, Vec::new(), LONG, MAX_PAGE_BYTES).await?;
+        let page: GuestPage = cbor::decode(&body, MAX_PAGE_BYTES)?;
+        let gate = self.gate();
+        let taken = store(&gate.db, &gate.device, &asked, held, &page)?;
+        lane.exchanges += 1;
+        lane.entries += taken.records;
+        lane.refused += taken.rejected;
+        Ok(taken.more)
+    }
+}
 
 /// What a page came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
