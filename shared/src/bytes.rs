@@ -99,6 +99,10 @@ byte_string!(
     Nonce16, 16
 );
 byte_string!(
+    /// 192 random bits: the nonce of one sealing with XChaCha20-Poly1305.
+    Nonce24, 24
+);
+byte_string!(
     /// 256 random bits, for commitments and secrets.
     Nonce32, 32
 );

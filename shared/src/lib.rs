@@ -7,6 +7,7 @@ pub mod admission;
 pub mod bytes;
 pub mod cbor;
 pub mod cells;
+pub mod guest;
 pub mod ids;
 pub mod log;
 pub mod manifest;

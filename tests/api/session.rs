@@ -342,6 +342,7 @@ async fn an_account_that_leaves_takes_its_name_and_leaves_the_books() -> Result<
     let order = json!({
         "event_id": event, "items": [{ "ticket_type_id": kind["ticket_type_id"], "quantity": 2 }],
         "payment": { "method": "simulated", "token": "tok_always_succeeds" },
+        "attendees": [{ "name": "Ann" }, { "name": "Ann's friend" }],
     });
     let booking = server.post_as(&ann, "/tickets/purchase", &order).await?.expect(201)?;
     let cookie = open(&server, "ann").await?;
@@ -374,6 +375,13 @@ async fn an_account_that_leaves_takes_its_name_and_leaves_the_books() -> Result<
     .fetch_one(&mut db)
     .await?;
     assert_eq!(traces, 0);
+    let (named, told): (i64, i64) = sqlx::query_as(
+        "select (select count(*) from tickets where attendee_name is not null),
+                (select count(*) from manifest_changes where length(rows) = 40)",
+    )
+    .fetch_one(&mut db)
+    .await?;
+    assert_eq!((named, told), (0, 2), "the sale and the end of both names are changes that gates fetch");
     Ok(())
 }
 

@@ -6,6 +6,7 @@ mod curl;
 mod desk;
 mod durable;
 mod faults;
+mod guests;
 mod handed_on;
 mod hostile;
 mod imported;

@@ -9,6 +9,7 @@ pub mod db;
 pub mod desk;
 pub mod enroll;
 pub mod fault;
+pub mod folded;
 pub mod gate;
 pub mod gate_time;
 pub mod heal;

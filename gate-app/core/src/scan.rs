@@ -5,7 +5,7 @@ use crate::answer::{Answer, rfc3339};
 use crate::blackbox::{self, BlackBox};
 use crate::db::Db;
 use crate::db::table::device::{self, State};
-use crate::db::table::{anchor, bucket, log_entry, manifest};
+use crate::db::table::{anchor, bucket, guest_sealed, log_entry, manifest};
 use crate::fault::Fault;
 use crate::gate::{Gate, OpenError};
 use crate::gate_time::GateTime;
@@ -19,12 +19,14 @@ use shared::admission::{
     Flag, Knowledge, Learned, ManifestView, Question, Record, TicketHistory, Verdict, decide,
 };
 use shared::bytes::Nonce16;
+use shared::guest::GuestRecord;
+use shared::guest::seal::{self, SealedTo};
 use shared::ids::{GateId, ListId, StewardId};
 use shared::log::entry::{Direction, EntryKind, LogEntry};
 use shared::manifest::buckets;
 use shared::manifest::docs::{ListConfig, TicketTypeConfig};
-use shared::ticket::foreign;
 use shared::ticket::keys::Presented;
+use shared::ticket::{Payload, code, foreign};
 use std::sync::Arc;
 
 /// An answer that nobody saw is given again for so long.
@@ -127,6 +129,8 @@ pub struct Detail {
     pub ticket_type_name: Option<String>,
     /// For the steward, at every scan of this type.
     pub attention: Option<String>,
+    /// What the code opened: who comes with it.
+    pub guest: Option<GuestRecord>,
     /// Seconds since the manifest's `as_of`.
     pub manifest_age_secs: u32,
     /// Half-width of the clock's error.
@@ -224,10 +228,18 @@ impl Scanner {
     /// Never fails: what could not be recorded is an answer too, and never a green one.
     pub fn scan(&mut self, text: &str, nonce: Option<Nonce16>) -> Given {
         let presented = self.loaded.ring.present(text);
+        let proven = match &presented {
+            Presented::Verified { payload, .. } => Some(*payload),
+            _ => None,
+        };
         let was = nonce;
         let nonce = nonce.unwrap_or_else(|| heal::nonce(&mut self.gate.world.rng));
         match self.attempt(text, presented, nonce, was.is_some()) {
-            Ok(given) => given,
+            Ok(mut given) => {
+                // After the commit: nobody's admission waits for it.
+                given.detail.guest = proven.and_then(|payload| self.open_guest(text, &payload));
+                given
+            }
             Err(failure) => {
                 tracing::error!(%failure, "a scan could not be recorded");
                 if !matches!(failure, Failure::Revoked) {
@@ -332,6 +344,27 @@ impl Scanner {
         tx.commit()?;
         self.shown.clear();
         Ok(())
+    }
+
+    /// Who comes with a genuine code, if their record is here. It decides nothing: whatever is in the way, there is none.
+    fn open_guest(&self, text: &str, payload: &Payload) -> Option<GuestRecord> {
+        let (db, me) = (self.gate.db.conn(), &self.gate.device);
+        let (ticket, generation) = (payload.ticket_id, payload.generation);
+        let sealed = match guest_sealed::get(db, me.no, ticket, generation) {
+            Ok(sealed) => sealed?,
+            Err(error) => {
+                tracing::warn!(%error, "a guest record could not be read");
+                return None;
+            }
+        };
+        let signature = code::parse(text).ok()?.signature;
+        match seal::open(&sealed, &SealedTo { signature, event: me.event, ticket, generation }) {
+            Ok(record) => Some(record),
+            Err(error) => {
+                tracing::warn!(%error, %ticket, "a guest record did not open");
+                None
+            }
+        }
     }
 
     fn attempt(
@@ -580,6 +613,7 @@ impl Scanner {
             why,
             ticket_type_name: config.map(|t| t.name.clone()),
             attention: config.and_then(|t| t.attention.clone()),
+            guest: None,
             manifest_age_secs: u32::try_from(age_secs).unwrap_or(u32::MAX),
             uncertainty_ms: time.error_ms,
             fault: None,

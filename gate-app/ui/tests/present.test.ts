@@ -37,8 +37,8 @@ it('a note, or a remark that asks to look, makes an ok amber and a refusal no be
   const verdict = new MockApp().verdict('HV1:A');
   const withFlags = (flags: typeof FLAGS[number][], kind = verdict.answer.kind) => toneOf({ ...verdict, answer: { ...verdict.answer, flags, kind } });
   expect(toneOf({ ...verdict, attention: 'Check the student card' })).toBe('attention');
-  expect(toneOf({ ...verdict, guest: { name: null, note: 'Wheelchair', born_on: null } })).toBe('attention');
-  expect(toneOf({ ...verdict, guest: { name: 'Demo Guest', note: null, born_on: null } })).toBe('ok');
+  expect(toneOf({ ...verdict, guest: { name: null, note: 'Wheelchair', born_on: null, answers: [] } })).toBe('attention');
+  expect(toneOf({ ...verdict, guest: { name: 'Demo Guest', note: null, born_on: null, answers: [] } })).toBe('ok');
   expect(withFlags(['late_sale', 'stale_warning', 'clock_doubt'])).toBe('ok');
   expect(withFlags(['quarantined_repeat'])).toBe('attention');
   expect(withFlags(['resumed'])).toBe('attention');

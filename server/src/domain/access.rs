@@ -393,6 +393,7 @@ pub const ROUTES: &[(&str, &str, Action)] = &[
     ("GET", "/events/{event_id}/share", Action::Browse),
     ("GET", "/events/{event_id}/ticket-keys", Action::Browse),
     ("POST", "/gates/enroll", Action::SignIn),
+    ("GET", "/gates/guest-records", Action::GateWork),
     ("POST", "/gates/log", Action::GateWork),
     ("GET", "/gates/manifest", Action::GateWork),
     ("GET", "/gates/time", Action::Browse),

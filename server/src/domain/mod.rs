@@ -6,6 +6,7 @@ pub mod audit_chain;
 pub mod booking;
 pub mod catalog;
 pub mod device;
+pub mod guest_cursor;
 pub mod import;
 pub mod incident;
 pub mod keys;

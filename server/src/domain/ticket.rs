@@ -3,7 +3,8 @@
 use ed25519_dalek::SigningKey;
 use shared::bytes::Kid;
 use shared::ids::{EventId, OrganizerId, TicketId};
-use shared::ticket::{Payload, code};
+use shared::ticket::Payload;
+use shared::ticket::code::{self, Code};
 use shared::time::UnixSecs;
 use time::{Duration, OffsetDateTime};
 
@@ -56,6 +57,12 @@ pub struct CodeFacts {
 /// The text of the QR. Ed25519 is deterministic: the same facts give the same text, so none is stored.
 #[must_use]
 pub fn code_text(key: &SigningKey, organizer: OrganizerId, event: EventId, facts: &CodeFacts) -> String {
+    code_of(key, organizer, event, facts).to_text()
+}
+
+/// The signed code that the text says.
+#[must_use]
+pub fn code_of(key: &SigningKey, organizer: OrganizerId, event: EventId, facts: &CodeFacts) -> Code {
     let payload = Payload {
         generation: facts.generation,
         kid: facts.kid,
@@ -65,7 +72,7 @@ pub fn code_text(key: &SigningKey, organizer: OrganizerId, event: EventId, facts
         not_before: facts.not_before.map_or(UnixSecs(0), UnixSecs::from),
         expires_at: UnixSecs::from(facts.expires_at),
     };
-    code::sign(key, organizer, event, &payload).to_text()
+    code::sign(key, organizer, event, &payload)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! `http` and `store`: opens the transactions, asks `domain`, writes through `store`.
 
 pub mod fold;
+pub mod guests;
 pub mod issue;
 pub mod online;
 pub mod record;

@@ -20,9 +20,11 @@ use super::extract::ApiJson;
 use super::session::prove;
 use crate::app::{App, AppState};
 use crate::domain::account::Password;
+use crate::selling::StepError;
 use crate::store::audit::{self, Act};
 use crate::store::member::{self, OrgRole};
-use crate::store::{booking, invitation, users, waiting};
+use crate::store::ticket::manifest_rows;
+use crate::store::{booking, change, invitation, users, waiting};
 
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(delete))
@@ -92,10 +94,20 @@ async fn delete(
     let mut bookings = 0;
     for organizer_id in organizers {
         let mut tx = app.db.tenant(organizer_id).await?;
-        bookings += booking::forget_buyer(&mut tx, organizer_id, user.id).await?;
+        let (count, changed) = booking::forget_buyer(&mut tx, organizer_id, user.id).await?;
+        bookings += count;
         waiting::forget_user(&mut tx, organizer_id, user.id, app.clock.now()).await?;
         invitation::forget(&mut tx, organizer_id, &user.email).await?;
+        // So that gates forget the names too. Events rise: nobody waits for two counters in another order.
+        for (event_id, tickets) in &changed {
+            change::record(&mut tx, organizer_id, *event_id, &manifest_rows(tickets), None)
+                .await
+                .map_err(StepError::from)?;
+        }
         tx.commit().await?;
+        for event_id in changed.into_keys() {
+            app.news.publish(event_id);
+        }
     }
     let mut tx = app.db.user(user.id).await?;
     users::delete(&mut tx, user.id).await?;

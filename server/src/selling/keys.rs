@@ -69,6 +69,10 @@ impl Cache {
         (now.saturating_sub(*at) < FRESH).then(|| Arc::clone(opened))
     }
 
+    fn forget(&self, place: &Place3) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
+    }
+
     fn put(&self, place: Place3, now: Duration, opened: Arc<Opened>) {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= MAX_ENTRIES {
@@ -76,6 +80,11 @@ impl Cache {
         }
         entries.insert(place, (now, opened));
     }
+}
+
+/// Reads the keys anew the next time: one is missing that another server may just have made.
+pub fn forget(app: &App, organizer_id: Uuid, purpose: Purpose, event_id: Option<Uuid>) {
+    app.selling.keys.forget(&(organizer_id, purpose, event_id));
 }
 
 /// The keys of a purpose, opened. `event_id` for ticket keys.

@@ -1,9 +1,12 @@
 //! Bookings: reading them, and the ways out of a hold that are not a payment.
 
+use std::collections::BTreeMap;
+
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::ticket::ChangedTicket;
 use crate::domain::booking::{BookingStatus, Hold};
 
 /// A booking as stored.
@@ -264,13 +267,14 @@ pub async fn id_of_secret(
     .await
 }
 
-/// Takes the address off a user's bookings and the name off the tickets; how many bookings there are. Numbers stay, and so does the user's id, which
-/// names nobody once the account is gone.
+/// Takes the address off a user's bookings and the name off the tickets: how many bookings there are, and the tickets by
+/// event, whose guest records changed. [`super::change::record`] must say so of each event, last in the transaction. Numbers
+/// stay, and so does the user's id, which names nobody once the account is gone.
 pub async fn forget_buyer(
     conn: &mut PgConnection,
     organizer_id: Uuid,
     user_id: Uuid,
-) -> Result<u64, sqlx::Error> {
+) -> Result<(u64, BTreeMap<Uuid, Vec<ChangedTicket>>), sqlx::Error> {
     let done = sqlx::query!(
         "update bookings set email = null where organizer_id = $1 and user_id = $2",
         organizer_id,
@@ -278,14 +282,24 @@ pub async fn forget_buyer(
     )
     .execute(&mut *conn)
     .await?;
-    sqlx::query!(
+    let rows = sqlx::query!(
         "update tickets set attendee_name = null, holder_email = null, answers = '{}'
           where organizer_id = $1 and user_id = $2
-            and (attendee_name is not null or holder_email is not null or answers <> '{}')",
+            and (attendee_name is not null or holder_email is not null or answers <> '{}')
+         returning event_id, ticket_id, type_no, generation, state",
         organizer_id,
         user_id,
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(done.rows_affected())
+    let mut changed: BTreeMap<Uuid, Vec<ChangedTicket>> = BTreeMap::new();
+    for r in rows {
+        changed.entry(r.event_id).or_default().push(ChangedTicket {
+            ticket_id: r.ticket_id,
+            type_no: r.type_no,
+            generation: r.generation,
+            state: r.state,
+        });
+    }
+    Ok((done.rows_affected(), changed))
 }

@@ -19,6 +19,7 @@ pub mod endpoint;
 pub mod event;
 pub mod export;
 pub mod guest_code;
+pub mod guests;
 pub mod hand_on;
 pub mod idempotency;
 pub mod identity;

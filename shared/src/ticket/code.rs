@@ -30,6 +30,13 @@ impl Code {
         &self.0
     }
 
+    /// The signature. It opens the ticket's guest record: neither logs nor answers may have it.
+    #[must_use]
+    pub fn signature(&self) -> Signature64 {
+        let (_, signature) = self.0.split_last_chunk::<64>().expect("a code is longer than its signature");
+        Signature64(*signature)
+    }
+
     /// The text that goes into the QR: `HV1:` and 150 characters of base45.
     #[must_use]
     pub fn to_text(&self) -> String {

@@ -2,4 +2,5 @@
 
 pub mod enroll;
 pub mod gates;
+pub mod guests;
 pub mod httpsig;

@@ -3,6 +3,7 @@
 mod enroll;
 mod exports;
 mod figures;
+mod guests;
 mod incidents;
 mod live;
 mod log;

@@ -309,16 +309,36 @@ impl Venue {
         self.server.get_as(&self.owner, &self.path(rest)).await
     }
 
+    /// Says who comes with a ticket, as its organizer.
+    pub async fn attend(&self, ticket: TicketId, fields: Value) -> Result<Value> {
+        let path = format!("/tickets/{ticket}/attendee");
+        let request = self.server.request(Method::PUT, &path).bearer_auth(&self.owner).json(&fields);
+        support::server::send(request).await?.expect(200)
+    }
+
     /// A new invitation: the answer and its link.
     pub async fn invite(&self, label: &str) -> Result<(Value, Link)> {
-        let slot = self.post("/devices/slots", json!({ "label": label })).await?.expect(201)?;
+        self.invite_to(json!({ "label": label })).await
+    }
+
+    async fn invite_to(&self, slot: Value) -> Result<(Value, Link)> {
+        let slot = self.post("/devices/slots", slot).await?.expect(201)?;
         let link = Link::parse(slot["link"].as_str().context("link")?)?;
         Ok((slot, link))
     }
 
     /// A confirmed device.
     pub async fn device(&self, label: &str) -> Result<TestDevice> {
-        let (slot, link) = self.invite(label).await?;
+        self.confirmed(json!({ "label": label })).await
+    }
+
+    /// A confirmed device that may know names.
+    pub async fn box_office(&self, label: &str) -> Result<TestDevice> {
+        self.confirmed(json!({ "label": label, "box_office": true })).await
+    }
+
+    async fn confirmed(&self, slot: Value) -> Result<TestDevice> {
+        let (slot, link) = self.invite_to(slot).await?;
         let machine = Machine::new(self);
         let challenge = machine.commit(self, link.invitation()).await?;
         machine.reveal(self, &challenge).await?.1?;

@@ -46,6 +46,8 @@ pub struct Organizer {
     pub header: ManifestHeader,
     /// Tests change it before signing.
     pub key_list: KeyList,
+    /// Of the devices that it certifies.
+    pub capabilities: Vec<Capability>,
     /// Makes ticket ids differ in time.
     now: UnixMillis,
 }
@@ -122,7 +124,8 @@ impl Organizer {
             }],
             revoked_devices: Vec::new(),
         };
-        Self { root, manifest, online, tickets, header, key_list, now }
+        let capabilities = vec![Capability::Scan];
+        Self { root, manifest, online, tickets, header, key_list, capabilities, now }
     }
 
     /// The first trust root.
@@ -228,7 +231,7 @@ impl Organizer {
             device,
             number,
             public_key,
-            capabilities: vec![Capability::Scan],
+            capabilities: self.capabilities.clone(),
             not_after: self.now.secs().plus_secs(7 * DAY_SECS),
             label: format!("Gate {number}"),
         };

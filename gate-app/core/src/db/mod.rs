@@ -39,6 +39,7 @@ const MIGRATIONS: &[&[&str]] = &[
         table::steward_attempt::V1,
     ],
     &[table::setting::V2, table::own_note::V2],
+    &[table::guest_sealed::V3, table::guest_name::V3, table::guest_cursor::V3],
 ];
 
 /// Why the database cannot be used.

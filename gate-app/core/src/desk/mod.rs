@@ -6,8 +6,8 @@
 //! ([`Desk::scan_text`]) with nothing that takes long: pictures are decoded, PINs checked, logs read and statuses made
 //! outside of it, on connections of their own.
 //!
-//! Nothing here opens names or bookings: guest records are not sealed for gates yet, so a search by name answers
-//! `not_box_office` on every device, and a verdict never carries a guest.
+//! Who comes with a ticket is opened by its own code, when it is scanned; names are searched on devices of the box office
+//! only, and a search by name answers `not_box_office` on all others.
 //!
 //! [`Desk::open`] always gives a desk. What is wrong with disk or database stands in [`AppState::trouble`], and no scan
 //! is green while it does.

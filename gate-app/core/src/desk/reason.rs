@@ -1,10 +1,13 @@
 //! Why an answer is as it is, from the rules' own types to those of the window.
 
-use super::contract::{Because, FinalState, Moment, Operand, Reason, Unmet, Verdict};
+use super::contract::{
+    AnswerShown, Because, FinalState, Guest, GuestAnswer, Moment, Operand, Reason, Unmet, Verdict,
+};
 use crate::answer::rfc3339;
 use crate::scan::{Given, Why};
 use shared::admission::explain::{Explanation, UnknownBecause};
 use shared::admission::rule;
+use shared::guest::{AnswerValue, GuestRecord};
 use shared::manifest::rows::TicketState;
 use shared::time::UnixSecs;
 
@@ -19,9 +22,27 @@ impl From<&Given> for Verdict {
             },
             ticket_type_name: detail.ticket_type_name.clone(),
             attention: detail.attention.clone(),
-            guest: None,
+            guest: detail.guest.as_ref().map(Into::into),
             manifest_age_secs: Some(detail.manifest_age_secs),
             uncertainty_ms: detail.uncertainty_ms,
+        }
+    }
+}
+
+impl From<&GuestRecord> for Guest {
+    fn from(record: &GuestRecord) -> Self {
+        let answers = record.answers.iter().map(|a| GuestAnswer {
+            label: a.label.clone(),
+            value: match &a.value {
+                AnswerValue::Text(text) => AnswerShown::Text(text.clone()),
+                AnswerValue::YesNo(yes) => AnswerShown::YesNo(*yes),
+            },
+        });
+        Self {
+            name: record.name.clone(),
+            note: record.note.clone(),
+            born_on: record.born_on.clone(),
+            answers: answers.collect(),
         }
     }
 }

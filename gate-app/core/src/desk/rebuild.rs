@@ -170,8 +170,8 @@ fn keep_beside(dir: &Path) -> std::io::Result<PathBuf> {
 }
 
 /// Parents before children, because the new database checks what refers to what. Cursors are left out: with them other
-/// devices' entries that are lost here would never be asked for again.
-const TABLES: [(&str, &str); 14] = [
+/// devices' entries that are lost here, and guests' records, would never be asked for again.
+const TABLES: [(&str, &str); 16] = [
     ("cert", "no, event, device, number, public_key, certificate, label"),
     (
         "device",
@@ -190,6 +190,8 @@ const TABLES: [(&str, &str); 14] = [
     ),
     ("bucket", "id, rows"),
     ("bucket_hash", "device_no, no, hash"),
+    ("guest_sealed", "device_no, ticket, generation, sealed"),
+    ("guest_name", "device_no, ticket, type_no, booking, name, note, folded"),
     ("run_signature", "author, log_no, last_seq, last_hash, signature"),
     (ENTRIES, ENTRY_COLUMNS),
     // The log's rows once more from their other end: damage in the middle hides neither half.

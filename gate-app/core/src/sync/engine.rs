@@ -4,7 +4,7 @@
 use super::apply::{self, StoreError};
 use super::plan::{self, DownloadStep, Downloads, Uploads};
 use super::transport::{Request, Response, Transport, TransportError};
-use super::{foreign, upload};
+use super::{foreign, guests, upload};
 use crate::blackbox::{self, BlackBox};
 use crate::db::table::device::{self, State};
 use crate::db::table::{anchor, bucket, cursor, manifest, upload as uploads_table};
@@ -25,12 +25,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const SHORT: Duration = Duration::from_secs(20);
-const LONG: Duration = Duration::from_secs(120);
+pub(super) const LONG: Duration = Duration::from_secs(120);
 /// Time is not worth much after a long wait.
 const TIME_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_SMALL: usize = 64 * 1024;
 /// One round never goes on for ever, whatever the server says.
-const MAX_STEPS: usize = 100_000;
+pub(super) const MAX_STEPS: usize = 100_000;
 
 /// Why an exchange came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +112,8 @@ pub struct Report {
     pub download: Lane,
     /// The manifest is another one now.
     pub new_manifest: bool,
+    /// Guest records, which no answer at the door depends on: whatever becomes of them, the round is complete.
+    pub guests: Lane,
 }
 
 impl Report {
@@ -217,6 +219,7 @@ impl<T: Transport> Engine<T> {
             report.upload.entries += again.entries;
             report.upload.error = again.error;
         }
+        report.guests = self.guests_lane().await;
         self.leave_if_done(&report.upload)?;
         self.note(&report)?;
         Ok(report)
@@ -488,7 +491,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Signs and sends. A refused clock is compared anew, and the request tried once more.
-    async fn signed(
+    pub(super) async fn signed(
         &self,
         method: &'static str,
         path: &str,
@@ -538,7 +541,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// From now on only uploads, until everything is sent.
-    fn note_revocation(&self, error: &CallError) {
+    pub(super) fn note_revocation(&self, error: &CallError) {
         if !error.is_revocation() {
             return;
         }
@@ -657,9 +660,9 @@ pub(crate) fn wipe_if(
     }
     bucket::delete_all(&tx, gate.device.no)?;
     manifest::delete(&tx, gate.device.no)?;
+    guests::wipe(&tx, gate.device.no)?;
     device::set_state(&tx, gate.device.no, State::Revoked)?;
     tx.commit()?;
-    // What was deleted must not stay readable in the write-ahead log.
-    gate.db.conn().query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))?;
+    guests::forget_write_ahead(gate.db.conn())?;
     Ok(true)
 }

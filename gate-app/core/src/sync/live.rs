@@ -1,5 +1,6 @@
-//! Staying in touch: a lane that uploads soon after something was written, and one that waits at the server for
-//! news. Each goes on alone when the other fails, and slows down while the server is out of reach.
+//! Staying in touch: a lane that uploads soon after something was written, one that waits at the server for news, and
+//! one that fetches guest records once the manifest is newer than they are. Each goes on alone when the others fail, and
+//! slows down while the server is out of reach.
 
 use super::engine::{CallError, Engine, Lane};
 use super::plan;
@@ -21,6 +22,8 @@ const NO_NEWS_PAUSE: Duration = Duration::from_secs(1);
 /// After a failure first this, then twice as long each time, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// As that, for guest records: nobody waits for them.
+const LONGEST_GUEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Runs until the device is revoked and wiped; drop it to stop. Each exchange takes effect in one transaction once
 /// its answer is there, so that stopping anywhere loses nothing.
@@ -32,6 +35,7 @@ pub async fn stay<T: Transport>(engine: &Engine<T>) -> Result<(), CallError> {
     tokio::select! {
         ended = uploading(engine, &works) => ended,
         ended = downloading(engine, &works) => ended,
+        ended = fetching_guests(engine) => ended,
     }
 }
 
@@ -106,6 +110,22 @@ async fn downloading<T: Transport>(engine: &Engine<T>, works: &Works) -> Result<
                 tokio::time::sleep(NO_NEWS_PAUSE).await;
             }
         }
+    }
+}
+
+async fn fetching_guests<T: Transport>(engine: &Engine<T>) -> Result<(), CallError> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if engine.guests_due()? {
+            let lane = engine.guests_lane().await;
+            if lane.error.is_some() {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_GUEST_PAUSE);
+            } else {
+                pause = FIRST_PAUSE;
+            }
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod apply;
 pub mod engine;
 pub mod foreign;
+pub mod guests;
 pub mod http;
 pub mod live;
 pub mod plan;

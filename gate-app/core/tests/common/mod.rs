@@ -159,6 +159,18 @@ pub fn snapshot(dir: &Path) -> tempfile::TempDir {
     copy
 }
 
+/// Names of the folder's files in which these letters stand somewhere.
+pub fn files_with(dir: &Path, text: &str) -> Vec<String> {
+    files_with_bytes(dir, text.as_bytes())
+}
+
+pub fn files_with_bytes(dir: &Path, bytes: &[u8]) -> Vec<String> {
+    let holds = |name: &PathBuf| {
+        std::fs::read(dir.join(name)).unwrap().windows(bytes.len()).any(|window| window == bytes)
+    };
+    files(dir).into_iter().filter(holds).map(|name| name.display().to_string()).collect()
+}
+
 fn files(dir: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(dir)
         .unwrap()

@@ -11,6 +11,7 @@ use shared::manifest::rows::TicketRow;
 use shared::ticket::keys::VerifyingKey;
 use shared::time::UnixMillis;
 use shared::wire::gates::{Hole, ManifestAnswer, Run, TimeAnswer, UploadAnswer, UploadRequest, WaitAnswer};
+use shared::wire::guests::{GuestPage, GuestRow};
 use shared::wire::httpsig::{ReceivedHeaders, RequestParts, SignatureError, WINDOW_SECS, verify_request};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -42,6 +43,17 @@ pub struct Server {
     /// Runs that contain one of these are refused as bad.
     pub poison: RefCell<Vec<u64>>,
     pub forked: Cell<bool>,
+    pub guests: RefCell<Guests>,
+}
+
+/// Guest records as a server has them: each change of one ticket is a row, and the cursor counts rows.
+#[derive(Debug, Clone, Default)]
+pub struct Guests {
+    pub rows: Vec<GuestRow>,
+    /// Rows of a page; all of them without.
+    pub page: Option<usize>,
+    /// The device may know names.
+    pub names: bool,
 }
 
 impl Server {
@@ -65,6 +77,7 @@ impl Server {
             revoked: Cell::new(false),
             poison: RefCell::default(),
             forked: Cell::new(false),
+            guests: RefCell::default(),
         }
     }
 
@@ -117,6 +130,7 @@ impl Server {
         match request.path.as_str() {
             "/gates/manifest" => self.manifest(&query),
             "/gates/wait" => self.wait(&query),
+            "/gates/guest-records" => self.guests(&query),
             other => panic!("nobody asks for {other}"),
         }
     }
@@ -160,6 +174,25 @@ impl Server {
         let scans = (after + runs.len()) as u64;
         let certificates = self.certificates.borrow().iter().map(|c| c.clone().into()).collect();
         ok(cbor::encode(&WaitAnswer { manifest: self.version.get(), certificates, runs, scans, more: false }))
+    }
+
+    fn guests(&self, query: &BTreeMap<&str, &str>) -> Response {
+        let guests = self.guests.borrow();
+        let cursor = query.get("cursor").map(|hex_text| hex::decode(hex_text).unwrap());
+        // A cursor holds the count and whom it was given to.
+        let after = cursor.as_ref().filter(|c| c[1] == u8::from(guests.names)).map(|c| usize::from(c[0]));
+        let (anew, after) = (after.is_none(), after.unwrap_or(0));
+        let until = guests.page.map_or(guests.rows.len(), |n| (after + n).min(guests.rows.len()));
+        let version = self.version.get();
+        ok(cbor::encode(&GuestPage {
+            rows: guests.rows[after..until].to_vec(),
+            cursor: vec![u8::try_from(until).unwrap(), u8::from(guests.names)].into(),
+            more: until < guests.rows.len(),
+            anew,
+            names: guests.names,
+            epoch: version.epoch,
+            change_seq: version.change_seq,
+        }))
     }
 
     fn upload(&self, body: &[u8]) -> Response {

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod guests;
 mod history;
 mod pictures;
 mod places;

@@ -42,6 +42,7 @@ fn served(venue: &Venue, version: ManifestVersion, up: &Arc<AtomicBool>) -> Wire
             revoked: false.into(),
             poison: Default::default(),
             forked: false.into(),
+            guests: Default::default(),
         };
         for (request, reply) in asked {
             let answer = if up.load(Ordering::Relaxed) {

@@ -201,7 +201,23 @@ note: string | null,
 /**
  * Civil date.
  */
-born_on: string | null, };
+born_on: string | null, 
+/**
+ * To the questions that are marked for the door.
+ */
+answers: Array<GuestAnswer>, };
+
+export type GuestAnswer = { 
+/**
+ * The question.
+ */
+label: string, 
+/**
+ * The answer.
+ */
+value: AnswerShown, };
+
+export type AnswerShown = string | boolean;
 
 export type Verdict = { 
 /**
@@ -221,7 +237,7 @@ ticket_type_name: string | null,
  */
 attention: string | null, 
 /**
- * What only the code could open; absent until guest records are sealed for gates.
+ * What only the code could open; absent if no record of it is here.
  */
 guest: Guest | null, 
 /**
@@ -875,7 +891,7 @@ ticket_type_name: string | null,
  */
 state: TicketState, 
 /**
- * The guest's name; box office only, absent until guest records are sealed for gates.
+ * The guest's name; on devices of the box office only.
  */
 name: string | null, 
 /**

@@ -223,7 +223,7 @@ export class MockApp implements Bridge {
       reason,
       ticket_type_name: readable ? (extras.includes('student') ? 'Student, Saturday' : 'Weekend pass') : null,
       attention: extras.includes('student') ? 'Check the student card' : null,
-      guest: extras.includes('named') ? { name: 'Demo Guest', note: null, born_on: null } : null,
+      guest: extras.includes('named') ? { name: 'Demo Guest', note: null, born_on: null, answers: [{ label: 'Wheelchair', value: true }] } : null,
       manifest_age_secs: 360,
       uncertainty_ms: 40,
     };

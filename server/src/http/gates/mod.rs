@@ -3,6 +3,7 @@
 
 pub mod device;
 mod enroll;
+mod guests;
 mod log;
 mod manifest;
 mod time;
@@ -33,6 +34,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         )
         .routes(routes!(time::time))
         .routes(routes!(manifest::manifest))
+        .routes(routes!(guests::guest_records))
         .merge(OpenApiRouter::new().routes(routes!(log::upload)).layer(DefaultBodyLimit::max(log::LIMIT)))
         .routes(routes!(wait::wait))
 }

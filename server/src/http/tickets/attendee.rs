@@ -19,8 +19,10 @@ use crate::http::error::{ApiError, FieldError, Problem};
 use crate::http::extract::{ApiJson, ApiPath};
 use crate::http::fields::{Wrong, given};
 use crate::http::guest_code::require_code;
+use crate::selling::StepError;
 use crate::selling::hand_on::audit_it;
-use crate::store::{event, question};
+use crate::store::ticket::{ChangedTicket, manifest_rows};
+use crate::store::{change, event, question};
 
 /// Somebody who will come.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -133,7 +135,23 @@ pub(super) async fn update(
     let detail = serde_json::json!({ "answers": answers.len() });
     audit_it(&app, &mut tx, organizer_id, ticket_id, "ticket.attendee_changed", detail, &actor(&caller))
         .await?;
+    let changed = name != found.attendee_name || answers != found.answers();
+    if changed {
+        // Gates fetch guest records in the order of the manifest's changes.
+        let same_row = ChangedTicket {
+            ticket_id,
+            type_no: found.type_no,
+            generation: found.generation,
+            state: "valid".to_owned(),
+        };
+        change::record(&mut tx, organizer_id, found.event_id, &manifest_rows(&[same_row]), None)
+            .await
+            .map_err(StepError::from)?;
+    }
     tx.commit().await?;
+    if changed {
+        app.news.publish(found.event_id);
+    }
     one_json(&app, organizer_id, ticket_id).await.map(Json)
 }
 

@@ -16,8 +16,8 @@ mod typescript;
 pub use failure::{CommandError, ErrorCode};
 pub use history::{HistoryFilter, HistoryPage, HistoryShow, LogLine};
 pub use scan::{
-    Because, FinalState, FrameAnswer, GrayFrame, Guest, Operand, PictureSource, Place, Reason, ScanSource,
-    Unmet, Verdict,
+    AnswerShown, Because, FinalState, FrameAnswer, GrayFrame, Guest, GuestAnswer, Operand, PictureSource,
+    Place, Reason, ScanSource, Unmet, Verdict,
 };
 pub use state::{
     AppState, Enrolment, EnrolmentBegun, EnrolmentNews, GateChoice, Interrupted, Language, ListChoice, Post,

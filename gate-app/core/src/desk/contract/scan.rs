@@ -19,7 +19,7 @@ pub struct Verdict {
     pub ticket_type_name: Option<String>,
     /// The ticket type's note for every scan.
     pub attention: Option<String>,
-    /// What only the code could open; absent until guest records are sealed for gates.
+    /// What only the code could open; absent if no record of it is here.
     pub guest: Option<Guest>,
     /// Seconds since the manifest's `as_of`.
     pub manifest_age_secs: Option<u32>,
@@ -37,6 +37,29 @@ pub struct Guest {
     pub note: Option<String>,
     /// Civil date.
     pub born_on: Option<String>,
+    /// To the questions that are marked for the door.
+    pub answers: Vec<GuestAnswer>,
+}
+
+/// What a guest answered to one question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct GuestAnswer {
+    /// The question.
+    pub label: String,
+    /// The answer.
+    pub value: AnswerShown,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(untagged)]
+pub enum AnswerShown {
+    /// In words, or one of the choices.
+    Text(String),
+    /// Yes or no, to be worded by the window.
+    YesNo(bool),
 }
 
 /// Why an answer is as it is: [`shared::admission::explain::Explanation`], tagged.

@@ -159,7 +159,7 @@ pub struct Hit {
     pub ticket_type_name: Option<String>,
     /// Its state.
     pub state: TicketWord,
-    /// The guest's name; box office only, absent until guest records are sealed for gates.
+    /// The guest's name; on devices of the box office only.
     pub name: Option<String>,
     /// As `name`.
     pub booking: Option<String>,

@@ -67,6 +67,8 @@ fn made() -> String {
         Unmet,
         Operand,
         Guest,
+        GuestAnswer,
+        AnswerShown,
         Verdict,
         ScanSource,
         PictureSource,

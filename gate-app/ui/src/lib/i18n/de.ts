@@ -151,6 +151,8 @@ export const de: Catalogue = {
   'verdict.first': 'Erster Einlass',
   'verdict.first.at': '{time} ({ago})',
   'verdict.born': 'Geboren am {date}',
+  'verdict.yes': 'Ja',
+  'verdict.no': 'Nein',
   'verdict.recorded': 'Aufgezeichnet als {place}',
   'verdict.not_recorded': 'Nicht aufgezeichnet',
   'verdict.unnamed_type': 'Ticket',

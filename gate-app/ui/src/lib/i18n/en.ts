@@ -150,6 +150,8 @@ export const en = {
   'verdict.first': 'First admission',
   'verdict.first.at': '{time} ({ago})',
   'verdict.born': 'Born {date}',
+  'verdict.yes': 'Yes',
+  'verdict.no': 'No',
   'verdict.recorded': 'Recorded as {place}',
   'verdict.not_recorded': 'Not recorded',
   'verdict.unnamed_type': 'Ticket',

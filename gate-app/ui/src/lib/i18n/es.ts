@@ -151,6 +151,8 @@ export const es: Catalogue = {
   'verdict.first': 'Primera admisión',
   'verdict.first.at': '{time} ({ago})',
   'verdict.born': 'Fecha de nacimiento: {date}',
+  'verdict.yes': 'Sí',
+  'verdict.no': 'No',
   'verdict.recorded': 'Registrado como {place}',
   'verdict.not_recorded': 'No registrado',
   'verdict.unnamed_type': 'Entrada',

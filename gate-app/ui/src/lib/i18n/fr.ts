@@ -151,6 +151,8 @@ export const fr: Catalogue = {
   'verdict.first': 'Première entrée',
   'verdict.first.at': '{time} ({ago})',
   'verdict.born': 'Date de naissance : {date}',
+  'verdict.yes': 'Oui',
+  'verdict.no': 'Non',
   'verdict.recorded': 'Enregistré sous {place}',
   'verdict.not_recorded': 'Non enregistré',
   'verdict.unnamed_type': 'Billet',
