@@ -52,10 +52,9 @@ impl<T: Transport> Engine<T> {
         let (asked, held) = {
             let gate = self.gate();
             let (db, no) = (gate.db.conn(), gate.device.no);
-            let held = manifest::get(db, no)?.map(|m| m.version);
-            match held.filter(|_| due(db, no).unwrap_or(false)) {
-                Some(held) => (guest_cursor::get(db, no)?.cursor, held),
-                None => return Ok(false),
+            match manifest::version(db, no)? {
+                Some(held) if due(db, no)? => (guest_cursor::get(db, no)?.cursor, held),
+                _ => return Ok(false),
             }
         };
         let query = if asked.is_empty() { String::new() } else { format!("cursor={}", hex::encode(&asked)) };
@@ -87,8 +86,8 @@ pub struct Taken {
 /// SQLite's.
 pub fn due(db: &Connection, no: DeviceNo) -> rusqlite::Result<bool> {
     let (state, _) = device::state_and_log(db, no)?;
-    let Some(held) = manifest::get(db, no)?.filter(|_| state == State::Active) else { return Ok(false) };
-    Ok(guest_cursor::get(db, no)?.complete < place(held.version))
+    let Some(held) = manifest::version(db, no)?.filter(|_| state == State::Active) else { return Ok(false) };
+    Ok(guest_cursor::get(db, no)?.complete < place(held))
 }
 
 const fn place(version: ManifestVersion) -> (u32, u64) {
@@ -126,6 +125,8 @@ pub fn store(
     let names = page.names && may_know;
     let walk = before.walk + i64::from(page.anew);
     let mut taken = Taken { more: page.more && *page.cursor != *asked, ..Taken::default() };
+    // Before the rows, so that the count says whether there was anything to forget.
+    let forgotten = if names { 0 } else { guest_name::delete_before(&tx, me.no, i64::MAX)? };
     for row in &page.rows {
         if !is_sane(row) {
             tracing::warn!(ticket = %row.ticket, "a guest record was kept out");
@@ -152,22 +153,17 @@ pub fn store(
         }
         taken.records += 1;
     }
-    let mut wiped = 0;
-    if !names {
-        wiped = guest_name::delete_before(&tx, me.no, i64::MAX)?;
-    }
-    // A walk that has begun is not over before its last page.
-    let mut complete = if page.anew { (0, 0) } else { before.complete };
+    let mut complete = before.complete;
     if !page.more {
         // What is in none of the pages of this walk is gone.
-        wiped += guest_name::delete_before(&tx, me.no, walk)?;
+        guest_name::delete_before(&tx, me.no, walk)?;
         guest_sealed::delete_before(&tx, me.no, walk)?;
         // Not below what is held: a server that lost something must not be asked in a circle.
         complete = (page.epoch, page.change_seq).max(place(held));
     }
     guest_cursor::put(&tx, me.no, &GuestCursor { cursor: page.cursor.to_vec(), walk, complete, names })?;
     tx.commit()?;
-    if wiped > 0 {
+    if forgotten > 0 {
         forget_write_ahead(db.conn())?;
     }
     Ok(taken)

@@ -65,6 +65,18 @@ pub fn get(db: &Connection, device: DeviceNo) -> rusqlite::Result<Option<Manifes
     .optional()
 }
 
+/// Only its version; `None` without a manifest.
+///
+/// # Errors
+/// SQLite's.
+pub fn version(db: &Connection, device: DeviceNo) -> rusqlite::Result<Option<ManifestVersion>> {
+    db.prepare_cached("select epoch, change_seq, as_of from manifest where device_no = ?1")?
+        .query_row([device.0], |r| {
+            Ok(ManifestVersion { epoch: r.get(0)?, change_seq: uint(r.get(1)?), as_of: UnixSecs(r.get(2)?) })
+        })
+        .optional()
+}
+
 /// Only its generation; `None` without a manifest.
 ///
 /// # Errors
