@@ -202,6 +202,7 @@ fn cache_mb() -> u64 {
     let machine = rustix::system::sysinfo();
     let machine = u64::from(machine.totalram).saturating_mul(u64::from(machine.mem_unit));
     // "max" where nothing is set; absent outside of cgroups (version 2).
-    let ours = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    let ours =
+        std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
     (machine.min(ours.unwrap_or(machine)) / 8 / MB).clamp(128, 1_024)
 }
