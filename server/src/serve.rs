@@ -200,7 +200,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 fn cache_mb() -> u64 {
     const MB: u64 = 1024 * 1024;
     let machine = rustix::system::sysinfo();
-    let machine = u64::from(machine.totalram).saturating_mul(u64::from(machine.mem_unit));
+    let machine = machine.totalram.saturating_mul(u64::from(machine.mem_unit));
     // "max" where nothing is set; absent outside of cgroups (version 2).
     let ours =
         std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
