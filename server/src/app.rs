@@ -85,6 +85,7 @@ pub struct App {
     pub limits: Limits,
     /// How many events a search finds, if very many.
     pub counted: Counted,
+    /// Queries that match too much to be ranked.
     pub frequent: Frequent,
     /// Work whose request was answered before it: `wait` waits until there is none.
     pub background: TaskTracker,

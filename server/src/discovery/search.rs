@@ -19,7 +19,7 @@ use crate::store::search_words;
 
 /// More matches are not ranked one by one but read in order of an index.
 const RANKED: i64 = 1_000;
-/// Of those that may be mistyped.
+/// More typos are not compared letter by letter with what was typed.
 const JUDGED_TYPOS: i64 = 300;
 /// So many of an order are looked at before the matches are looked up instead.
 const WALKED: i64 = 3_000;
