@@ -281,7 +281,11 @@ async fn interrupted(post: &mut Post, code: &str) -> Result<()> {
     post.window.see("Closed in the middle of a scan").await?;
     post.window.picture("35-interrupted").await?;
     post.window.press("Continue").await?;
-    says(&post.window.scan_plugged(code).await?, "attention", &["the answer was not shown then"])?;
+    says(
+        &post.window.scan_plugged(code).await?,
+        "attention",
+        &["nobody had seen the answer", "The guest may go in now."],
+    )?;
     post.window.picture("36-verdict-resumed").await?;
     says(&post.window.scan_plugged(code).await?, "used", &["First admission"])
 }
