@@ -1,10 +1,16 @@
 import type { GrayFrame } from './contract';
 import { Grabber } from './frame';
 
-export type CameraTrouble = 'lost' | 'none' | 'denied' | 'busy';
+export type CameraTrouble = 'lost' | 'none' | 'denied' | 'busy' | 'silent';
 
 /** Between two frames at least; the next one is never sent before the last one is answered. */
 const FRAME_MS = 80;
+/** A camera that was opened and sends nothing for so long is broken: the web view would wait for ever. */
+const FIRST_PICTURE_MS = 10_000;
+
+class Silent extends Error {
+  override name = 'Silent';
+}
 
 /** What a browser's refusal means to people. */
 export function troubleOf(error: unknown): CameraTrouble {
@@ -16,6 +22,8 @@ export function troubleOf(error: unknown): CameraTrouble {
     case 'NotReadableError':
     case 'AbortError':
       return 'busy';
+    case 'Silent':
+      return 'silent';
     default:
       // NotFoundError, and OverconstrainedError, which WebKitGTK throws where there is no camera at all.
       return 'none';
@@ -59,7 +67,7 @@ export class Camera {
       this.#stream = stream;
       this.#video = video;
       video.srcObject = stream;
-      await video.play();
+      await firstPicture(video.play());
       if (run !== this.#run) return;
       const [track] = stream.getVideoTracks();
       track?.addEventListener('ended', () => run === this.#run && this.#lose());
@@ -119,6 +127,18 @@ export class Camera {
       if (frame) await this.#look(frame);
     }
     if (run === this.#run) this.#next(run);
+  }
+}
+
+async function firstPicture(playing: Promise<void>): Promise<void> {
+  let timer = 0;
+  const silence = new Promise<never>((_, fail) => {
+    timer = window.setTimeout(() => fail(new Silent(`no picture for ${FIRST_PICTURE_MS} ms`)), FIRST_PICTURE_MS);
+  });
+  try {
+    await Promise.race([playing, silence]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -137,6 +137,9 @@ export const de: Catalogue = {
   'camera.busy.title': 'Kamera belegt',
   'camera.busy.what': 'Ein anderes Programm benutzt die Kamera.',
   'camera.busy.do': 'Das andere Programm schließen, dann „Erneut versuchen“ drücken.',
+  'camera.silent.title': 'Kamera sendet kein Bild',
+  'camera.silent.what': 'Sie ist geöffnet, aber es kommt nichts von ihr.',
+  'camera.silent.do': 'Aus- und wieder einstecken, dann „Erneut versuchen“ drücken. Das Lesegerät arbeitet inzwischen weiter.',
 
   'verdict.ok': 'Einlassen',
   'verdict.ok.out': 'Hinauslassen',

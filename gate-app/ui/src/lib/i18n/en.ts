@@ -136,6 +136,9 @@ export const en = {
   'camera.busy.title': 'Camera in use',
   'camera.busy.what': 'Another program holds the camera.',
   'camera.busy.do': 'Close the other program, then press “Try again”.',
+  'camera.silent.title': 'Camera sends no picture',
+  'camera.silent.what': 'It was opened, but nothing comes from it.',
+  'camera.silent.do': 'Unplug it and plug it in again, then press “Try again”. The reader works on meanwhile.',
 
   'verdict.ok': 'Let in',
   'verdict.ok.out': 'Let out',

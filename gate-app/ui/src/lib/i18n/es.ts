@@ -137,6 +137,9 @@ export const es: Catalogue = {
   'camera.busy.title': 'Cámara ocupada',
   'camera.busy.what': 'Otro programa está usando la cámara.',
   'camera.busy.do': 'Cierra el otro programa y pulsa «Reintentar».',
+  'camera.silent.title': 'La cámara no envía imagen',
+  'camera.silent.what': 'Está abierta, pero no llega nada de ella.',
+  'camera.silent.do': 'Desconéctala, vuelve a conectarla y pulsa «Reintentar». Mientras tanto el lector sigue funcionando.',
 
   'verdict.ok': 'Adelante',
   'verdict.ok.out': 'Puede salir',

@@ -137,6 +137,9 @@ export const fr: Catalogue = {
   'camera.busy.title': 'Caméra occupée',
   'camera.busy.what': 'Un autre programme utilise la caméra.',
   'camera.busy.do': 'Fermez l’autre programme, puis appuyez sur « Réessayer ».',
+  'camera.silent.title': 'La caméra n’envoie pas d’image',
+  'camera.silent.what': 'Elle est ouverte, mais rien n’arrive.',
+  'camera.silent.do': 'Débranchez-la, rebranchez-la, puis appuyez sur « Réessayer ». Le lecteur fonctionne toujours.',
 
   'verdict.ok': 'Laisser entrer',
   'verdict.ok.out': 'Laisser sortir',
