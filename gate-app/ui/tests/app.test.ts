@@ -63,6 +63,16 @@ describe('a verdict', () => {
     expect(screen.queryByTestId('verdict')).toBeNull();
   });
 
+  it('given once more after a power cut names no note that is not there', async () => {
+    await open();
+    await scan('DEMO:ok:resumed');
+    const view = screen.getByTestId('verdict');
+    expect(view.dataset['tone']).toBe('attention');
+    expect(view.textContent).toContain(en['reason.repeated.resumed']);
+    expect(view.textContent).toContain(en['next.resumed']);
+    expect(view.textContent).not.toContain(en['next.look']);
+  });
+
   it('is told as shown only after it was painted', async () => {
     await open();
     await scan('HV1:A');

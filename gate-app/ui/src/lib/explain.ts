@@ -30,7 +30,12 @@ export class Explainer {
   next(verdict: Verdict, look: boolean): string {
     const { outcome } = verdict.answer;
     if (outcome === 'rules' && verdict.reason.kind === 'rule_broken') return this.#i18n.t('next.rule_broken');
-    if (outcome === 'ok') return this.#i18n.t(look ? 'next.look' : 'next.ok');
+    if (outcome === 'ok') {
+      const resumed = verdict.reason.kind === 'repeated' && verdict.reason.resumed;
+      // There is no note to be read.
+      if (resumed && !verdict.attention && !verdict.guest?.note) return this.#i18n.t('next.resumed');
+      return this.#i18n.t(look ? 'next.look' : 'next.ok');
+    }
     return this.#i18n.t(`next.${outcome}`);
   }
 

@@ -179,6 +179,7 @@ export const de: Catalogue = {
 
   'next.ok': 'Der nächste Gast, bitte.',
   'next.look': 'Hinweis lesen, prüfen, dann durchlassen.',
+  'next.resumed': 'Durchlassen, außer jemand ist eben mit diesem Ticket hineingegangen.',
   'next.malformed': 'Den Code des Tickets selbst scannen. Das Handy heller stellen oder das Papier glätten.',
   'next.unknown_key': 'Abgleichen und erneut scannen. Bleibt es rot: zur Abendkasse schicken.',
   'next.bad_signature': 'Nicht einlassen. Mit dem Kaufbeleg zur Abendkasse schicken.',

@@ -178,6 +178,7 @@ export const en = {
 
   'next.ok': 'Next guest, please.',
   'next.look': 'Read the note, check, then let the guest through.',
+  'next.resumed': 'Let the guest through, unless somebody has just gone in with this ticket.',
   'next.malformed': 'Scan the code of the ticket itself. Brighten the phone\'s screen, or smooth the paper.',
   'next.unknown_key': 'Sync this device and scan again. If it stays red, send the guest to the box office.',
   'next.bad_signature': 'Do not let in. Send the guest to the box office with the proof of purchase.',

@@ -179,6 +179,7 @@ export const es: Catalogue = {
 
   'next.ok': 'Siguiente, por favor.',
   'next.look': 'Lee el aviso, comprueba y deja pasar.',
+  'next.resumed': 'Deja pasar, salvo que alguien acabe de entrar con esta entrada.',
   'next.malformed': 'Escanea el código de la propia entrada. Sube el brillo del móvil o alisa el papel.',
   'next.unknown_key': 'Sincroniza y vuelve a escanear. Si sigue en rojo, que vaya a la taquilla.',
   'next.bad_signature': 'No dejar pasar. Que vaya a la taquilla con el justificante de compra.',

@@ -179,6 +179,7 @@ export const fr: Catalogue = {
 
   'next.ok': 'Personne suivante, s’il vous plaît.',
   'next.look': 'Lisez la remarque, vérifiez, puis laissez passer.',
+  'next.resumed': 'Laissez passer, sauf si quelqu’un vient d’entrer avec ce billet.',
   'next.malformed': 'Scannez le code du billet lui-même. Éclaircissez l’écran du téléphone ou lissez le papier.',
   'next.unknown_key': 'Synchronisez et scannez de nouveau. Si cela reste rouge, envoyez à la billetterie.',
   'next.bad_signature': 'Ne pas laisser entrer. Envoyez à la billetterie avec la preuve d’achat.',
