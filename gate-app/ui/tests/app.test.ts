@@ -73,6 +73,19 @@ describe('a verdict', () => {
     expect(view.textContent).not.toContain(en['next.look']);
   });
 
+  it('takes away what was wrong with a picture before', async () => {
+    await open();
+    const input = document.querySelector<HTMLInputElement>('input[type=file]')!;
+    // No picture can be opened here.
+    await fireEvent.change(input, { target: { files: [new File(['words'], 'words.png', { type: 'image/png' })] } });
+    await settle();
+    screen.getByText(en['scan.unreadable']);
+    await scan('HV1:A');
+    await settle(gate.settings.ok_ms);
+    expect(screen.queryByTestId('verdict')).toBeNull();
+    expect(screen.queryByText(en['scan.unreadable'])).toBeNull();
+  });
+
   it('is told as shown only after it was painted', async () => {
     await open();
     await scan('HV1:A');
