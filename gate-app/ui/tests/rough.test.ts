@@ -1,5 +1,5 @@
 /** Hard days, enrolling, and guests on their own. */
-import { fireEvent, screen, within } from '@testing-library/svelte';
+import { cleanup, fireEvent, screen, within } from '@testing-library/svelte';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { LANGUAGES, type Trouble } from '../src/lib/contract';
 import { I18n } from '../src/lib/i18n/index.svelte';
@@ -71,6 +71,16 @@ describe('hard days', () => {
       expect(called('set_post')).toMatchObject([{ post: { device_id: app.state.enrolments[1]!.device_id } }]);
       expect(screen.queryByTestId('trouble')).toBeNull();
       expect(bar()).not.toBeNull();
+    });
+
+    it('names nothing in the bar that it knows only by number any more', async () => {
+      revoke(false);
+      await open();
+      expect(bar()!.textContent).toContain(gate.listName);
+      cleanup();
+      revoke(true);
+      await open();
+      expect(bar()!.querySelector('.post')).toBeNull();
     });
 
     it('end by leaving, for which a wiped one asks no PIN', async () => {
