@@ -255,10 +255,13 @@ impl Window {
         field.clear().await?;
         field.click().await?;
         self.paste(text).await?;
-        until(&format!("it is pasted into “{name}”"), async || {
-            Ok(field.prop("value").await?.is_some_and(|value| value == text.trim()))
-        })
-        .await
+        let mut held = None;
+        let what = format!("it is pasted into “{name}”");
+        let pasted = until(&what, async || {
+            held = field.prop("value").await?;
+            Ok(held.as_deref() == Some(text.trim()))
+        });
+        pasted.await.with_context(|| format!("it holds {held:?}"))
     }
 
     /// Ctrl+V, wherever the keyboard is.

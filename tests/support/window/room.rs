@@ -94,6 +94,12 @@ impl Room {
             .stderr(std::process::Stdio::null())
             .status();
         ensure!(status.await?.success(), "xclip failed");
-        Ok(())
+        // It goes to the background before the display knows whose the clipboard is now.
+        crate::until("the clipboard hands it out", async || {
+            let mut asked = self.command("xclip");
+            let out = asked.args(["-selection", "clipboard", "-o"]).output().await?;
+            Ok(out.stdout == text.as_bytes())
+        })
+        .await
     }
 }
