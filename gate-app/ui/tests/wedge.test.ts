@@ -103,6 +103,22 @@ describe('a reader is told from a person', () => {
     expect(scanned(stalled)).toEqual([CODE]);
   });
 
+  it('bears a longer stall where readers send an Enter: half a code is not taken for a whole one', () => {
+    const texts: string[] = [];
+    const wedge = new Wedge((t) => texts.push(t));
+    for (const key of keys('HV1:FIRST')) wedge.press(key);
+    const begun = keys(CODE, { startMs: 3000, end: null });
+    const rest = keys('0123456789', { startMs: begun.at(-1)!.timeStamp + 900 });
+    for (const key of begun) wedge.press(key);
+    expect(wedge.idleMs).toBe(1000);
+    for (const key of rest) wedge.press(key);
+    expect(texts).toEqual(['HV1:FIRST', `${CODE}0123456789`]);
+    expect(wedge.idleMs).toBe(250);
+    // Broken off, it is no prefix of the next one.
+    for (const key of [...keys(CODE, { startMs: 9000, end: null }), ...keys('HV1:NEXT', { startMs: 11_000 })]) wedge.press(key);
+    expect(texts.at(-1)).toBe('HV1:NEXT');
+  });
+
   it('leaves what people type, even fast, to the page', () => {
     expect(scanned(keys('HELLO', { gapMs: 90 }))).toEqual([]);
     expect(scanned(keys('ABC', { gapMs: 5 }))).toEqual([]);

@@ -17,6 +17,8 @@ export interface WedgeOptions {
   meanGapMs: number;
   /** Shorter runs are keys of people. */
   minLength: number;
+  /** As `maxGapMs`, for a run that is surely a reader's, where readers have sent an Enter: it is still to come. */
+  busyGapMs: number;
   /** For readers that send no Enter: so long and so fast is nobody. */
   unendedLength: number;
   unendedMeanMs: number;
@@ -26,6 +28,7 @@ export interface WedgeOptions {
 
 export const WEDGE_DEFAULTS: WedgeOptions = {
   maxGapMs: 250,
+  busyGapMs: 1000,
   meanGapMs: 50,
   minLength: 4,
   unendedLength: 20,
@@ -108,6 +111,8 @@ export class Wedge {
   #text = '';
   #startedAt = 0;
   #lastAt = Number.NEGATIVE_INFINITY;
+  /** Readers here send an Enter. */
+  #ends = false;
   #scanned = { text: '', at: Number.NEGATIVE_INFINITY };
   readonly #options: WedgeOptions;
   readonly #scan: (text: string) => void;
@@ -119,7 +124,7 @@ export class Wedge {
 
   /** How long to wait for a next key before `idle` is to be called. */
   get idleMs(): number {
-    return this.#options.maxGapMs;
+    return this.#ends && this.#isReaders() ? this.#options.busyGapMs : this.#options.maxGapMs;
   }
 
   /** A key went down. */
@@ -128,7 +133,10 @@ export class Wedge {
       this.#reset();
       return 'pass';
     }
-    if (key.timeStamp - this.#lastAt > this.#options.maxGapMs) this.#reset();
+    const gap = key.timeStamp - this.#lastAt;
+    if (gap > this.idleMs) this.#reset();
+    // A machine that stood still for a moment makes nobody of a reader.
+    else if (gap > this.#options.maxGapMs) this.#startedAt += gap;
     if (isEnd(key)) return this.#ended(key.timeStamp);
     // A held key is a person's.
     if (key.repeat) {
@@ -149,8 +157,7 @@ export class Wedge {
 
   /** Nothing was pressed for `idleMs`: a reader that sends no Enter has finished. True if that made a scan. */
   idle(): boolean {
-    const { unendedLength, unendedMeanMs } = this.#options;
-    const read = this.#text.length >= unendedLength && this.#meanGap() <= unendedMeanMs;
+    const read = this.#isReaders();
     const text = this.#text;
     const at = this.#lastAt;
     this.#reset();
@@ -170,8 +177,14 @@ export class Wedge {
     const text = this.#text;
     this.#reset();
     if (!read) return 'pass';
+    this.#ends = true;
     this.#emit(text, at);
     return 'end';
+  }
+
+  #isReaders(): boolean {
+    const { unendedLength, unendedMeanMs } = this.#options;
+    return this.#text.length >= unendedLength && this.#meanGap() <= unendedMeanMs;
   }
 
   #meanGap(): number {
