@@ -2,6 +2,8 @@
 //! [`gate_core::desk::Desk`]. Windows, menus, permissions and dialogs live here; decisions, storage and the network
 //! do not (docs/decisions/0028-gate-app.md).
 
+#[cfg(target_os = "linux")]
+mod again;
 mod awake;
 mod commands;
 mod desk;
@@ -36,6 +38,10 @@ pub fn run() -> ExitCode {
     match catch_unwind(AssertUnwindSafe(show)) {
         Ok(Ok(0)) => ExitCode::SUCCESS,
         Ok(Ok(_)) => ExitCode::FAILURE,
+        #[cfg(target_os = "linux")]
+        Ok(Err(error)) if again::met_an_end(&error) => {
+            failed(&format!("the window cannot be opened: {error}; {}", again::start()))
+        }
         Ok(Err(error)) => failed(&format!("the window cannot be opened: {error}")),
         Err(_) => failed("the window cannot be opened, or has broken off; is there a display?"),
     }
