@@ -83,3 +83,20 @@ async fn a_folder_that_cannot_be_written_is_said_at_the_start() -> Result<()> {
     ensure!(log.len() == 2, "two scans are on record: {log:?}");
     Ok(())
 }
+
+/// It is still known on the session's bus, and the next start asks it to show itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_while_the_window_before_is_ending_is_the_window() -> Result<()> {
+    let mut post = Post::open("Ending", 65, async |_| Ok(()), |setup, _| Ok(setup)).await?;
+    post.window.see("Make this device a gate").await?;
+    let mut asked = post.room.listen_for("ExecuteCallback").await?;
+    post.window.freeze();
+    let ended = async {
+        asked.hear().await?;
+        post.window.kill().await
+    };
+    let (next, ended) = tokio::join!(Window::open(&post.room, &post.setup), ended);
+    ended?;
+    post.window = next?;
+    post.window.see("Make this device a gate").await
+}

@@ -432,6 +432,11 @@ impl Window {
         until("the app ends with its window", async || Ok(!family.iter().any(|id| lives(*id)))).await
     }
 
+    /// Lets it stand still: it hears nothing and answers nothing, and lives.
+    pub fn freeze(&self) {
+        family(self.app).iter().for_each(|id| signal(*id, Signal::STOP));
+    }
+
     /// Ends it as a power cut would.
     ///
     /// # Errors

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 /// How long a program may take to come up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,16 +28,19 @@ impl Kept {
         Ok(Self(command.spawn().with_context(|| format!("starting {command:?}: run `scripts/setup third`"))?))
     }
 
-    /// Starts it and reads the first line that it prints.
-    pub async fn start_speaking(command: &mut Command) -> Result<(Self, String)> {
+    /// Starts it, for its lines to be read.
+    pub fn start_telling(command: &mut Command) -> Result<(Self, Told)> {
         let mut kept = Self::start(command.stdout(Stdio::piped()))?;
         let stdout = kept.0.stdout.take().context("stdout is piped")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let first = tokio::time::timeout(PATIENCE, lines.next_line()).await;
-        let first = first.with_context(|| format!("{command:?} is silent"))??;
-        let first = first.with_context(|| format!("{command:?} ended: run `scripts/setup third`"))?;
+        Ok((kept, Told { lines: BufReader::new(stdout).lines(), by: format!("{command:?}") }))
+    }
+
+    /// Starts it and reads the first line that it prints.
+    pub async fn start_speaking(command: &mut Command) -> Result<(Self, String)> {
+        let (kept, mut told) = Self::start_telling(command)?;
+        let first = told.line("").await?;
         // Reading on keeps the pipe open.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        tokio::spawn(async move { while let Ok(Some(_)) = told.lines.next_line().await {} });
         Ok((kept, first))
     }
 
@@ -48,6 +51,30 @@ impl Kept {
     /// False once it has ended.
     pub fn lives(&mut self) -> bool {
         matches!(self.0.try_wait(), Ok(None))
+    }
+}
+
+/// What a program prints.
+#[derive(Debug)]
+pub struct Told {
+    lines: Lines<BufReader<ChildStdout>>,
+    by: String,
+}
+
+impl Told {
+    /// Reads on, up to a line that holds these words.
+    pub async fn line(&mut self, words: &str) -> Result<String> {
+        let reading = async {
+            loop {
+                let line = self.lines.next_line().await?;
+                let line = line.with_context(|| format!("{} ended: run `scripts/setup third`", self.by))?;
+                if line.contains(words) {
+                    return anyhow::Ok(line);
+                }
+            }
+        };
+        let read = tokio::time::timeout(PATIENCE, reading).await;
+        read.with_context(|| format!("{} does not say “{words}”", self.by))?
     }
 }
 

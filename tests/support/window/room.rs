@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use tokio::process::Command;
 
 use super::keys::Keyboard;
-use super::process::{Kept, command};
+use super::process::{Kept, Told, command};
 
 /// Everything ends with the last window in it.
 #[derive(Debug)]
@@ -78,6 +78,19 @@ impl Room {
         command
     }
 
+    /// Listens to the session's bus for a call of this name, from now on.
+    ///
+    /// # Errors
+    /// If nobody may listen.
+    pub async fn listen_for(&self, member: &str) -> Result<Listener> {
+        let mut monitor = self.command("dbus-monitor");
+        monitor.args(["--session", &format!("type='method_call',member='{member}'")]);
+        let (monitor, mut heard) = Kept::start_telling(&mut monitor)?;
+        // Who listens to everything is nobody any more.
+        heard.line("member=NameLost").await?;
+        Ok(Listener { _monitor: monitor, heard, member: format!("member={member}") })
+    }
+
     /// Puts text where Ctrl+V takes it from.
     ///
     /// # Errors
@@ -101,5 +114,23 @@ impl Room {
             Ok(out.stdout == text.as_bytes())
         })
         .await
+    }
+}
+
+/// Hears one kind of calls on a session's bus.
+#[derive(Debug)]
+pub struct Listener {
+    _monitor: Kept,
+    heard: Told,
+    member: String,
+}
+
+impl Listener {
+    /// Waits for the next one.
+    ///
+    /// # Errors
+    /// If none comes in time.
+    pub async fn hear(&mut self) -> Result<()> {
+        self.heard.line(&self.member).await.map(drop)
     }
 }
