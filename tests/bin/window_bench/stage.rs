@@ -169,8 +169,9 @@ impl Stage {
 
     /// Reads the next and waits for its answer.
     pub async fn scan_next(&mut self) -> Result<Seen> {
-        self.read_next(Duration::from_millis(1)).await?;
-        self.window.answer().await
+        let at = self.take();
+        self.note("entry", "ok", at);
+        self.window.scan_plugged(&self.tickets[at].code).await
     }
 
     /// Takes an entry back by the buttons of its answer.
@@ -189,8 +190,8 @@ impl Stage {
     pub async fn scan_undone(&mut self) -> Result<Seen> {
         let at = self.next - 1;
         self.note("entry", "ok", at);
-        self.room.keyboard().read(&self.tickets[at].code, Duration::from_millis(1)).await?;
-        self.window.answer().await
+        // Waits until it is no second pull of the same trigger.
+        self.window.scan_plugged(&self.tickets[at].code).await
     }
 
     /// Many scans by keys that are made in the page, each after the answer to the one before.
