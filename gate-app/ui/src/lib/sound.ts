@@ -38,9 +38,17 @@ export const SIGNALS: Record<Tone, readonly Note[]> = {
   refused: [{ frequency: 150, at: 0, length: 0.7, wave: 'sawtooth' }],
 };
 
+/** Milliseconds after which a sound belongs to no picture any more. */
+const LATE = 300;
+/** Milliseconds after which an audio clock that has not moved does not go. */
+const STUCK = 1000;
+
 /** Made on the machine: no files, nothing to load. */
 export class Sounds {
   #context: AudioContext | null = null;
+  #asked = 0;
+  /** The moment of the audio clock that was seen last, and since when. */
+  #last: { time: number; at: number } | null = null;
   /** 0 to 1. */
   volume = 0.8;
 
@@ -55,7 +63,26 @@ export class Sounds {
     this.wake();
     const context = this.#context;
     if (!context) return;
+    const asked = ++this.#asked;
+    if (context.state === 'running') {
+      this.#sound(context, tone);
+      return;
+    }
+    // Notes of a clock that stands still would wait there, and all sound at once when it goes: the newest alone may, and
+    // only beside its picture.
+    const at = performance.now();
+    context.resume().then(
+      () => asked === this.#asked && performance.now() - at < LATE && this.#sound(context, tone),
+      () => undefined, // no sound on this machine
+    );
+  }
+
+  #sound(context: AudioContext, tone: Tone): void {
     const start = context.currentTime;
+    const now = performance.now();
+    // A device that was unplugged leaves a context that says that it runs, at the same moment for ever.
+    if (this.#last && start === this.#last.time && now - this.#last.at > STUCK) return;
+    if (start !== this.#last?.time) this.#last = { time: start, at: now };
     for (const note of SIGNALS[tone]) {
       const oscillator = context.createOscillator();
       const gain = context.createGain();
@@ -69,6 +96,10 @@ export class Sounds {
       gain.gain.setValueAtTime(this.volume, until - 0.005);
       gain.gain.linearRampToValueAtTime(0, until);
       oscillator.connect(gain).connect(context.destination);
+      oscillator.onended = () => {
+        oscillator.disconnect();
+        gain.disconnect();
+      };
       oscillator.start(from);
       oscillator.stop(until);
     }
