@@ -18,8 +18,9 @@ use crate::auth::supabase::Supabase;
 use crate::auth::{AccessTokens, Passwords};
 use crate::clock::{SharedClock, SharedRng};
 use crate::config::Config;
-use crate::discovery::counted::Counted;
+use crate::discovery::columns::Newest;
 use crate::discovery::frequent::Frequent;
+use crate::discovery::worded::Worded;
 use crate::documents::fonts::Fonts;
 use crate::gates::Gates;
 use crate::http::arrival::Arrivals;
@@ -83,8 +84,10 @@ pub struct App {
     pub mail_status: StatusSince,
     pub metrics: Metrics,
     pub limits: Limits,
-    /// How many events a search finds, if very many.
-    pub counted: Counted,
+    /// What very many events are counted by.
+    pub columns: Arc<Newest>,
+    /// Which events have words that very many have.
+    pub worded: Arc<Worded>,
     /// Queries that match too much to be ranked.
     pub frequent: Frequent,
     /// Work whose request was answered before it: `wait` waits until there is none.
@@ -134,7 +137,8 @@ impl AppState {
             mail_status: StatusSince::default(),
             metrics: Metrics::default(),
             limits: Limits::default(),
-            counted: Counted::default(),
+            columns: Arc::default(),
+            worded: Arc::default(),
             frequent: Frequent::default(),
             background,
             stopping: CancellationToken::new(),

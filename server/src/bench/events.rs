@@ -260,7 +260,7 @@ pub async fn fill(
     // Built at the end, as a restored backup would have them.
     let indexes: Vec<(String, String)> = sqlx::query_as(
         "select indexname::text, indexdef from pg_indexes
-          where tablename in ('event_search', 'search_words') and indexdef like '%USING gin%'",
+          where tablename in ('event_search', 'event_words', 'search_words') and indexdef like '%USING gin%'",
     )
     .fetch_all(&mut conn)
     .await?;
@@ -280,7 +280,7 @@ pub async fn fill(
     for (_, definition) in indexes {
         sqlx::query(AssertSqlSafe(definition)).execute(&mut conn).await?;
     }
-    for table in ["events", "quotas", "ticket_types", "event_search", "search_words"] {
+    for table in ["events", "quotas", "ticket_types", "event_search", "event_words", "search_words"] {
         sqlx::query(AssertSqlSafe(format!("vacuum analyze {table}"))).execute(&mut conn).await?;
     }
     conn.close().await?;

@@ -93,7 +93,7 @@ pub async fn run(report: Report) -> Result<()> {
             from_day: rng.random_range(0..300),
             ..Probe::default()
         }),
-        ("facets of everything, kept", |_, _| Probe { facets: true, ..Probe::default() }),
+        ("facets of everything", |_, _| Probe { facets: true, ..Probe::default() }),
     ];
     let mut every = Times::default();
     for (case, make) in kinds {

@@ -13,8 +13,9 @@ use time::{Duration, OffsetDateTime, Time};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::search::{Query, Readings};
-use crate::store::search::{self, After, Among, Count, Found, Narrow, RankBy, Ranking, Reading, Words};
+use crate::discovery::columns::MANY;
+use crate::domain::search::{Facets, Query, Readings};
+use crate::store::search::{self, After, Among, Found, Narrow, RankBy, Ranking, Reading, Words};
 use crate::store::search_words;
 
 /// More matches are not ranked one by one but read in order of an index.
@@ -94,7 +95,7 @@ pub struct Answer {
     pub found: Vec<Found>,
     pub next: Option<Place>,
     pub freedom: Freedom,
-    pub facets: Option<Vec<Count>>,
+    pub facets: Option<Facets>,
 }
 
 /// A stage's page, and whether it was read in an index's order.
@@ -150,15 +151,36 @@ pub async fn search_reading(app: &App, mut asked: Asked, reading: Reading) -> Re
     }
     if asked.facets {
         let document = readings.as_ref().map(|r| r.wide.as_ref().unwrap_or(&r.near).as_str());
-        let key = format!("{document:?} {:?}", asked.narrow);
-        let count = search::facets(&mut tx, document, &asked.narrow);
-        answer.facets = Some(match reading {
-            Reading::Indexes => app.counted.or_count(key, app.clock.monotonic(), count).await?,
-            Reading::WholeTable => count.await?,
-        });
+        answer.facets = Some(facets(&mut tx, how, document, &asked.narrow).await?);
     }
     tx.commit().await?;
     Ok(answer)
+}
+
+/// Counts of all matches: where there are many events, or many with the words, as they were some seconds ago.
+async fn facets(
+    conn: &mut PgConnection,
+    how: How<'_>,
+    document: Option<&str>,
+    narrow: &Narrow,
+) -> Result<Facets, sqlx::Error> {
+    let columns = how.app.columns.recent(how.app).filter(|_| how.reading == Reading::Indexes);
+    if let Some(columns) = columns.filter(|columns| columns.events() >= MANY) {
+        match document {
+            None => return Ok(columns.count(narrow, None)),
+            // Phrases are few, and ask for more than which words there are.
+            Some(document) if document.contains("<->") => {}
+            Some(document) => {
+                let events = how.app.worded.events(how.app, &mut *conn, document).await?;
+                if events.len() >= MANY {
+                    return Ok(columns.count(narrow, Some(&events)));
+                }
+            }
+        }
+    }
+    let kinds = search::kinds(conn, document, narrow).await?;
+    let (category, city) = (narrow.category_id.as_deref(), narrow.city_key.as_deref());
+    Ok(Facets::of(kinds.iter().map(|(kind, n)| (kind, *n)), category, city))
 }
 
 /// The query as tsqueries, `wide` as freely as told; `None` without a query.

@@ -14,7 +14,7 @@ use super::record::cut_offs;
 use crate::app::AppState;
 use crate::store::manifests::{self, Position};
 use crate::store::scans;
-use crate::store::stats::{self, Attempts};
+use crate::store::stats::{self, Attempts, States};
 
 /// Events whose fold is kept.
 const KEPT: usize = 8;
@@ -43,7 +43,9 @@ pub struct Counted {
     pub hash: Hash32,
     /// Tickets that are sold and were admitted on the attendance list, by type.
     pub inside: Arc<HashMap<Uuid, u64>>,
-    /// Of which tickets that is true.
+    /// All tickets, by type.
+    pub states: Arc<HashMap<Uuid, States>>,
+    /// Of which tickets these are true.
     of: Option<Tickets>,
 }
 
@@ -95,7 +97,14 @@ pub async fn counted(
             };
             let admitted = admitted(&kept.fold, attendance);
             let inside = stats::sold_of(conn, organizer.0, event.0, &admitted).await?;
-            Counted { attempts, hash, inside: Arc::new(inside.into_iter().collect()), of: tickets }
+            let states = stats::states(conn, organizer.0, event.0).await?;
+            Counted {
+                attempts,
+                hash,
+                inside: Arc::new(inside.into_iter().collect()),
+                states: Arc::new(states),
+                of: tickets,
+            }
         }
     };
     kept.counted = Some(counted.clone());

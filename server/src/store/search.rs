@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::domain::search::Near;
+use crate::domain::search::{Kind, Kinds, Near};
 
 /// An event as search shows it.
 #[derive(Debug, Clone)]
@@ -463,30 +463,17 @@ pub async fn listed_by_popularity(
     }
 }
 
-/// How many matches there are of one kind.
-#[derive(Debug, Clone)]
-pub struct Count {
-    /// `total`, `category`, `city`, `free`, `available`.
-    pub facet: String,
-    pub value: String,
-    pub events: i64,
-}
-
-/// Counts of all matches. Those by category and by city leave that very filter out, so that they show what else there
-/// would be; of cities the 20 with the most.
-pub async fn facets(
+/// How many match, by what facets tell apart: in all but category and city, and in one of these.
+pub async fn kinds(
     conn: &mut PgConnection,
     document: Option<&str>,
     narrow: &Narrow,
-) -> Result<Vec<Count>, sqlx::Error> {
+) -> Result<Vec<(Kind, Kinds)>, sqlx::Error> {
     let latitudes = narrow.near.map(|near| near.latitudes()).unzip();
     let longitudes = narrow.near.and_then(|near| near.longitudes()).unzip();
-    sqlx::query_as!(
-        Count,
-        r#"with kind as materialized (
-           select category_id, city_key, min(city) as city, coalesce(price_from_minor = 0, false) as free, available,
-                  ($2::text is null or category_id = $2) as of_category, ($3::text is null or city_key = $3) as of_city,
-                  count(*) as events
+    let rows = sqlx::query!(
+        r#"select category_id, city_key, city, count(*) as "events!",
+                  count(*) filter (where price_from_minor = 0) as "free!", count(*) filter (where available) as "available!"
              from event_search
             where ($1::text is null or document @@ $1::text::tsquery)
               and ($4::text is null or place_key like '% ' || $4 || '%')
@@ -502,21 +489,7 @@ pub async fn facets(
               and ($15::float8 is null or longitude between $15 and $16)
               and ($17::float8 is null or distance_km(latitude, longitude, $17, $18) <= $19)
               and (($2::text is null or category_id = $2) or ($3::text is null or city_key = $3))
-            group by category_id, city_key, coalesce(price_from_minor = 0, false), available
-         ), sums as (
-           select 'total' as facet, '' as value, coalesce(sum(events), 0) as events
-             from kind where of_category and of_city
-           union all
-           select 'free', '', coalesce(sum(events), 0) from kind where of_category and of_city and free
-           union all
-           select 'available', '', coalesce(sum(events), 0) from kind where of_category and of_city and available
-           union all
-           (select 'category', category_id, sum(events) from kind where of_city group by category_id order by 3 desc, 2)
-           union all
-           (select 'city', min(city), sum(events) from kind where of_category and city_key <> ''
-             group by city_key order by 3 desc, 2 limit 20)
-         )
-         select facet as "facet!", value as "value!", events::bigint as "events!" from sums"#,
+            group by category_id, city_key, city"#,
         document,
         narrow.category_id,
         narrow.city_key,
@@ -536,6 +509,65 @@ pub async fn facets(
         narrow.near.map(|near| near.latitude),
         narrow.near.map(|near| near.longitude),
         narrow.near.map(|near| near.radius_km),
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| {
+            let n = Kinds { events: r.events, free: r.free, available: r.available };
+            (Kind { category_id: r.category_id, city_key: r.city_key, city: r.city }, n)
+        })
+        .collect())
+}
+
+/// Which events have the words, over or not, in no order. `document` has no phrase: places of words are not looked at.
+pub async fn with_words(conn: &mut PgConnection, document: &str) -> Result<Vec<Uuid>, sqlx::Error> {
+    // As one value: a row for each takes longer than looking them up.
+    sqlx::query_scalar!(
+        r#"select coalesce(array_agg(event_id), '{}') as "events!" from event_words where words @@ $1::text::tsquery"#,
+        document,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// What an event is counted by.
+#[derive(Debug, Clone)]
+pub struct Counted {
+    pub organizer_id: Uuid,
+    pub event_id: Uuid,
+    pub category_id: String,
+    pub city_key: String,
+    pub city: String,
+    pub place_key: String,
+    pub currency: String,
+    pub price_from_minor: Option<i64>,
+    pub available: bool,
+    pub starts_at: OffsetDateTime,
+    pub over_at: OffsetDateTime,
+    pub latitude: Option<f64>,
+    pub longitude: Option<f64>,
+}
+
+/// A part of all events, in order of organizer and event.
+pub async fn counted_after(
+    conn: &mut PgConnection,
+    after: Option<(Uuid, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Counted>, sqlx::Error> {
+    let (organizer_id, event_id) = after.unzip();
+    sqlx::query_as!(
+        Counted,
+        r#"select organizer_id, event_id, category_id, city_key, city, place_key, currency, price_from_minor, available,
+                  starts_at, over_at as "over_at!", latitude, longitude
+             from event_search
+            where $1::uuid is null or (organizer_id, event_id) > ($1, $2::uuid)
+            order by organizer_id, event_id
+            limit $3"#,
+        organizer_id,
+        event_id,
+        limit,
     )
     .fetch_all(conn)
     .await

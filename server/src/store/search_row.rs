@@ -125,7 +125,8 @@ pub async fn write(
 ) -> Result<(), sqlx::Error> {
     let rows: Vec<Row> = sources.iter().map(Row::of).collect();
     sqlx::query!(
-        "insert into event_search (organizer_id, event_id, slug, title, artists, summary, language, category_id,
+        "with written as (
+         insert into event_search (organizer_id, event_id, slug, title, artists, summary, language, category_id,
                                    organizer_name, venue_name, city, country, latitude, longitude, time_zone, starts_at,
                                    ends_at, currency, price_from_minor, available, popularity, name_key, place_key,
                                    city_key, named, document, series_id, form, updated_at)
@@ -152,7 +153,11 @@ pub async fn write(
            starts_at = excluded.starts_at, ends_at = excluded.ends_at, price_from_minor = excluded.price_from_minor,
            available = excluded.available, popularity = excluded.popularity, name_key = excluded.name_key,
            place_key = excluded.place_key, city_key = excluded.city_key, named = excluded.named,
-           document = excluded.document, series_id = excluded.series_id, form = excluded.form, updated_at = excluded.updated_at",
+           document = excluded.document, series_id = excluded.series_id, form = excluded.form, updated_at = excluded.updated_at
+         returning organizer_id, event_id, document)
+         insert into event_words (organizer_id, event_id, words)
+         select organizer_id, event_id, strip(document) from written
+         on conflict (organizer_id, event_id) do update set words = excluded.words",
         Json(&rows) as _,
         FORM,
         now,

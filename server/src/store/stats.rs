@@ -1,5 +1,7 @@
 //! Numbers of an event. Read in one snapshot, so that they fit each other.
 
+use std::collections::HashMap;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -8,39 +10,22 @@ use crate::domain::ledger::Amounts;
 
 /// One ticket type.
 #[derive(Debug, Clone)]
-pub struct TypeCounts {
+pub struct Type {
     pub ticket_type_id: Uuid,
     pub number: u32,
     pub name: String,
-    pub valid: u64,
-    pub blocked: u64,
-    pub refunded: u64,
-    pub canceled: u64,
-    pub withdrawn: u64,
     /// In bookings that are not paid yet.
     pub held: u64,
 }
 
-pub async fn tickets(
-    conn: &mut PgConnection,
-    organizer: Uuid,
-    event: Uuid,
-) -> Result<Vec<TypeCounts>, sqlx::Error> {
+pub async fn types(conn: &mut PgConnection, organizer: Uuid, event: Uuid) -> Result<Vec<Type>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"select y.ticket_type_id, y.number, y.name,
-                  count(t.ticket_id) filter (where t.state = 'valid') as "valid!",
-                  count(t.ticket_id) filter (where t.state = 'blocked') as "blocked!",
-                  count(t.ticket_id) filter (where t.state = 'refunded') as "refunded!",
-                  count(t.ticket_id) filter (where t.state = 'canceled') as "canceled!",
-                  count(t.ticket_id) filter (where t.state = 'withdrawn') as "withdrawn!",
                   coalesce((select sum(l.quantity) from booking_lines l
                               join bookings b on b.organizer_id = $1 and b.booking_id = l.booking_id and b.status = 'held'
                              where l.organizer_id = $1 and l.ticket_type_id = y.ticket_type_id), 0)::bigint as "held!"
              from ticket_types y
-             left join tickets t on t.organizer_id = $1 and t.event_id = $2 and t.ticket_type_id = y.ticket_type_id
-                              and t.replaced_by is null
             where y.organizer_id = $1 and y.event_id = $2
-            group by y.ticket_type_id, y.number, y.name
             order by y.number"#,
         organizer,
         event,
@@ -49,19 +34,64 @@ pub async fn tickets(
     .await?;
     rows.into_iter()
         .map(|r| {
-            Ok(TypeCounts {
+            Ok(Type {
                 ticket_type_id: r.ticket_type_id,
                 number: number(i64::from(r.number))?,
                 name: r.name,
-                valid: number(r.valid)?,
-                blocked: number(r.blocked)?,
-                refunded: number(r.refunded)?,
-                canceled: number(r.canceled)?,
-                withdrawn: number(r.withdrawn)?,
                 held: number(r.held)?,
             })
         })
         .collect()
+}
+
+/// Tickets by their state, those left out that stand for another now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct States {
+    pub valid: u64,
+    pub blocked: u64,
+    pub refunded: u64,
+    pub canceled: u64,
+    pub withdrawn: u64,
+}
+
+impl States {
+    /// What is somebody's, whether it opens a door or not.
+    #[must_use]
+    pub const fn sold(self) -> u64 {
+        self.valid + self.blocked
+    }
+}
+
+/// The tickets of each type that has any.
+pub async fn states(
+    conn: &mut PgConnection,
+    organizer: Uuid,
+    event: Uuid,
+) -> Result<HashMap<Uuid, States>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select ticket_type_id, state, count(*) as "tickets!"
+             from tickets
+            where organizer_id = $1 and event_id = $2 and replaced_by is null
+            group by ticket_type_id, state"#,
+        organizer,
+        event,
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut states: HashMap<Uuid, States> = HashMap::new();
+    for row in rows {
+        let of = states.entry(row.ticket_type_id).or_default();
+        let state = match row.state.as_str() {
+            "valid" => &mut of.valid,
+            "blocked" => &mut of.blocked,
+            "refunded" => &mut of.refunded,
+            "canceled" => &mut of.canceled,
+            "withdrawn" => &mut of.withdrawn,
+            other => return Err(sqlx::Error::Decode(format!("a ticket is {other:?}").into())),
+        };
+        *state = number(row.tickets)?;
+    }
+    Ok(states)
 }
 
 /// Places of an event, over all its quotas.

@@ -1,5 +1,6 @@
 //! Finding events through the real routes on a real database: search, its relevance, recommendations.
 
+mod facets;
 mod recommended;
 mod relevance;
 mod search;

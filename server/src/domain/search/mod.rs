@@ -1,13 +1,15 @@
 //! What search makes of words: how texts are folded, how a query is read, which words a mistyped one may mean.
 //! Documents and queries are folded by the same function, so that the database needs no rules of its own.
 
+mod facets;
 mod fold;
 mod near;
 mod query;
 mod typo;
 
+pub use facets::{Facets, Kind, Kinds};
 pub use fold::{fold, spelled_out};
-pub use near::Near;
+pub use near::{Near, distance_km};
 pub use query::{Meaning, Query, Readings};
 pub use typo::{corrections, edits};
 

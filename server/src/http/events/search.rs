@@ -11,13 +11,13 @@ use uuid::Uuid;
 use super::public;
 use crate::app::AppState;
 use crate::discovery::search::{self, Asked, Freedom, Place, Sort, Stage};
-use crate::domain::search::{Near, Query, fold};
+use crate::domain::search::{self as domain, Near, Query, fold};
 use crate::http::error::{ApiError, FieldError, Problem};
 use crate::http::extract::ApiQuery;
 use crate::http::fields::{Instant, Wrong, money};
 use crate::http::page::{self, Key, MoneyJson, Page, PageQuery};
 use crate::store::event;
-use crate::store::search::{Count, Found, Narrow};
+use crate::store::search::{Found, Narrow};
 
 /// Longer texts are no search.
 const LONGEST: usize = 200;
@@ -69,7 +69,8 @@ pub(super) struct SearchQuery {
     /// By relevance if there is a `q`, else by date.
     #[param(inline)]
     sort: Option<SortBy>,
-    /// True: counts of all that is found by category, city, price and availability.
+    /// True: counts of all that is found by category, city, price and availability; of very many events they may be a
+    /// quarter of a minute old.
     facets: Option<bool>,
     /// How many at most; 50 without it.
     #[serde(default, deserialize_with = "page::limit")]
@@ -361,18 +362,16 @@ impl Key for Place {
     }
 }
 
-fn facets(counts: Vec<Count>) -> Facets {
-    let mut facets = Facets::default();
-    for Count { facet, value, events } in counts {
-        match facet.as_str() {
-            "free" => facets.free = events,
-            "available" => facets.available = events,
-            "category" => facets.categories.push(CategoryCount { category_id: value, events }),
-            "city" => facets.cities.push(CityCount { city: value, events }),
-            _ => facets.total = events,
-        }
+fn facets(of: domain::Facets) -> Facets {
+    let category = |(category_id, events)| CategoryCount { category_id, events };
+    let city = |(city, events)| CityCount { city, events };
+    Facets {
+        total: of.total,
+        free: of.free,
+        available: of.available,
+        categories: of.categories.into_iter().map(category).collect(),
+        cities: of.cities.into_iter().map(city).collect(),
     }
-    facets
 }
 
 pub(super) fn json(of: Found) -> FoundEvent {

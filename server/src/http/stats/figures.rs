@@ -23,7 +23,7 @@ use crate::http::devices::{DeviceJson, incidents_of};
 use crate::http::{ApiError, MoneyJson};
 use crate::store::devices::{self, Device};
 use crate::store::event::{self, Event};
-use crate::store::stats::{self, Attempts, RefundShare, Revenue, TypeCounts};
+use crate::store::stats::{self, Attempts, RefundShare, Revenue, States, Type};
 use crate::store::{incidents, manifests, scans};
 
 /// Incidents that stand in the statistics themselves.
@@ -47,7 +47,7 @@ pub(super) async fn read(app: &AppState, organizer: Uuid, event_id: Uuid) -> Res
     let paid = stats::payments_by_type(&mut tx, organizer, event_id).await?;
     let back = stats::refund_shares(&mut tx, organizer, event_id).await?;
     let places = stats::places(&mut tx, organizer, event_id).await?;
-    let types = stats::tickets(&mut tx, organizer, event_id).await?;
+    let types = stats::types(&mut tx, organizer, event_id).await?;
     let gate_names = stats::gate_names(&mut tx, organizer, event_id).await?;
     let counts = incidents::counts(&mut tx, organizer, event_id).await?;
     let newest = incidents_of(&mut tx, organizer, event_id, false, None, SHOWN_INCIDENTS).await?;
@@ -66,13 +66,14 @@ pub(super) async fn read(app: &AppState, organizer: Uuid, event_id: Uuid) -> Res
     let over = over(&event, now);
     let amount = |amount_minor| MoneyJson { amount_minor, currency: event.currency.clone() };
     let moved = by_type_moved(paid, &back);
-    let of_type = |t: &TypeCounts| {
+    let states = |t: &Type| counted.states.get(&t.ticket_type_id).copied().unwrap_or_default();
+    let of_type = |t: &Type| {
         let admitted = inside.get(&t.ticket_type_id).copied().unwrap_or_default();
-        type_stats(t, admitted, over, attempts, moved.get(&t.ticket_type_id), &amount)
+        type_stats(t, states(t), admitted, over, attempts, moved.get(&t.ticket_type_id), &amount)
     };
     let by_type: Vec<TypeStats> = types.iter().map(of_type).collect();
-    let sum = |get: fn(&TypeCounts) -> u64| types.iter().map(get).sum::<u64>();
-    let sold = sum(|t| t.valid + t.blocked);
+    let sum = |get: fn(States) -> u64| types.iter().map(states).map(get).sum::<u64>();
+    let sold = sum(|s| s.sold());
     let expected: u64 = by_type.iter().map(|t| t.expected).sum();
     let attendance = fold.attendance();
     let mut by_kind = BTreeMap::new();
@@ -87,10 +88,10 @@ pub(super) async fn read(app: &AppState, organizer: Uuid, event_id: Uuid) -> Res
             sold,
             held: places.held,
             capacity: places.capacity,
-            blocked: sum(|t| t.blocked),
-            refunded: sum(|t| t.refunded),
-            canceled: sum(|t| t.canceled),
-            withdrawn: sum(|t| t.withdrawn),
+            blocked: sum(|s| s.blocked),
+            refunded: sum(|s| s.refunded),
+            canceled: sum(|s| s.canceled),
+            withdrawn: sum(|s| s.withdrawn),
             by_type,
         },
         revenue: of_event(money, moved.values(), &amount),
@@ -182,7 +183,8 @@ fn of_event<'a>(
 }
 
 fn type_stats(
-    t: &TypeCounts,
+    t: &Type,
+    states: States,
     admitted: u64,
     over: bool,
     attempts: &[Attempts],
@@ -190,7 +192,7 @@ fn type_stats(
     amount: &impl Fn(i64) -> MoneyJson,
 ) -> TypeStats {
     let (paid, back) = moved.map_or((Amounts::ZERO, Amounts::ZERO), |m| (m.paid, m.back));
-    let sold = t.valid + t.blocked;
+    let sold = states.sold();
     let expected = sold.saturating_sub(admitted);
     let mine = || attempts.iter().filter(|a| a.type_no.is_some_and(|n| u32::try_from(n) == Ok(t.number)));
     TypeStats {
@@ -199,10 +201,10 @@ fn type_stats(
         name: t.name.clone(),
         sold,
         held: t.held,
-        blocked: t.blocked,
-        refunded: t.refunded,
-        canceled: t.canceled,
-        withdrawn: t.withdrawn,
+        blocked: states.blocked,
+        refunded: states.refunded,
+        canceled: states.canceled,
+        withdrawn: states.withdrawn,
         admitted,
         expected,
         no_shows: over.then_some(expected),

@@ -1,0 +1,125 @@
+//! Which events have the words of a query, remembered for a moment where very many have them: looking them up visits
+//! each, and what many events have is what many people ask for.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use super::columns::MANY;
+use crate::app::App;
+use crate::store::search;
+
+/// Who asks after so long has them looked up again, and is answered by what was remembered.
+const RENEWED: Duration = Duration::from_secs(10);
+/// Nothing older is believed.
+const KEPT: Duration = Duration::from_secs(60);
+/// Identifiers that are remembered in all, 16 bytes each; when more, all are forgotten.
+const MOST: usize = 2_000_000;
+
+/// Events by the words asked for, a tsquery.
+#[derive(Debug, Default)]
+pub struct Worded(Mutex<HashMap<String, Arc<Entry>>>);
+
+#[derive(Debug, Default)]
+struct Entry {
+    found: OnceCell<Found>,
+    renewing: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Found {
+    /// When they were looked up, on the monotonic clock.
+    at: Duration,
+    /// In order of their identifiers.
+    events: Arc<[Uuid]>,
+}
+
+impl Found {
+    async fn look_up(conn: &mut PgConnection, document: &str, now: Duration) -> Result<Self, sqlx::Error> {
+        let mut events = search::with_words(conn, document).await?;
+        events.sort_unstable();
+        Ok(Self { at: now, events: events.into() })
+    }
+}
+
+impl Worded {
+    /// Events with the words, over or not, in order of their identifiers. Who asks while they are looked up waits for that;
+    /// nothing is kept of a failure.
+    ///
+    /// # Errors
+    /// Of the database.
+    pub async fn events(
+        self: &Arc<Self>,
+        app: &App,
+        conn: &mut PgConnection,
+        document: &str,
+    ) -> Result<Arc<[Uuid]>, sqlx::Error> {
+        let now = app.clock.monotonic();
+        let entry = self.entry(document, now);
+        let look_up = entry.found.get_or_try_init(|| Found::look_up(conn, document, now)).await;
+        let found = look_up.map(|found| Arc::clone(&found.events));
+        if !found.as_ref().is_ok_and(|events| events.len() >= MANY) {
+            self.forget(document, &entry);
+        }
+        let old = entry.found.get().is_some_and(|found| now >= found.at + RENEWED);
+        if old && !entry.renewing.swap(true, Ordering::Relaxed) {
+            self.renew(app, document.to_owned(), entry, now);
+        }
+        found
+    }
+
+    fn renew(self: &Arc<Self>, app: &App, document: String, old: Arc<Entry>, now: Duration) {
+        let (worded, db) = (Arc::clone(self), app.db.clone());
+        app.background.spawn(async move {
+            let look_up = async || {
+                let mut tx = db.platform().await?;
+                search::prepare(&mut tx, search::Reading::Indexes).await?;
+                let found = Found::look_up(&mut tx, &document, now).await?;
+                tx.commit().await?;
+                Ok::<_, sqlx::Error>(found)
+            };
+            match look_up().await {
+                Ok(found) => {
+                    let found = OnceCell::new_with(Some(found));
+                    worded.all().insert(document, Arc::new(Entry { found, ..Entry::default() }));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "events with the words of a query cannot be looked up again");
+                    old.renewing.store(false, Ordering::Relaxed);
+                }
+            }
+        });
+    }
+
+    fn entry(&self, document: &str, now: Duration) -> Arc<Entry> {
+        let mut all = self.all();
+        let young = |entry: &&Arc<Entry>| entry.found.get().is_none_or(|found| now < found.at + KEPT);
+        if let Some(entry) = all.get(document).filter(young) {
+            return Arc::clone(entry);
+        }
+        all.retain(|_, entry| young(&&*entry));
+        let remembered: usize = all.values().filter_map(|e| e.found.get()).map(|f| f.events.len()).sum();
+        if remembered >= MOST {
+            all.clear();
+        }
+        let entry = Arc::default();
+        all.insert(document.to_owned(), Arc::clone(&entry));
+        entry
+    }
+
+    fn forget(&self, document: &str, entry: &Arc<Entry>) {
+        let mut all = self.all();
+        if all.get(document).is_some_and(|ours| Arc::ptr_eq(ours, entry)) {
+            all.remove(document);
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<Entry>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
