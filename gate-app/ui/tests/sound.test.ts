@@ -19,6 +19,7 @@ class FakeContext {
   resume(): Promise<void> {
     return new Promise((done) => this.resumed.push(done));
   }
+  close = vi.fn(() => Promise.resolve());
   createOscillator(): FakeNode {
     return new FakeNode(this.started);
   }
@@ -111,13 +112,17 @@ it('of sounds that had to wait the newest alone is heard, and not late', async (
   expect(context.started).toHaveLength(1);
 });
 
-it('nothing piles up on a clock that stands still', () => {
+it('nothing piles up on a clock that stands still, and a new one is tried', () => {
   const sounds = new Sounds();
+  sounds.wake();
+  const dead = FakeContext.newest;
   for (let n = 0; n < 100; n += 1) {
     sounds.play('refused');
     vi.advanceTimersByTime(300);
   }
-  expect(FakeContext.newest.started.length).toBeLessThan(6);
+  expect(dead.started.length).toBeLessThan(6);
+  expect(dead.close).toHaveBeenCalled();
+  expect(FakeContext.newest).not.toBe(dead);
   FakeContext.newest.currentTime = 40;
   const before = FakeContext.newest.started.length;
   sounds.play('refused');

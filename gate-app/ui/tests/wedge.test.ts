@@ -119,6 +119,35 @@ describe('a reader is told from a person', () => {
     expect(texts.at(-1)).toBe('HV1:NEXT');
   });
 
+  it('bears that stall in short and slow codes too, and before a Shift', () => {
+    for (const [text, gapMs] of [['4006381333931', 8], [CODE, 40], ['AB12:CD34', 8]] as const) {
+      for (const at of [3, 4, 5]) {
+        const run = keys(text, { gapMs, startMs: 5000 });
+        const stalled = run.map((key, i) => (i > at ? { ...key, timeStamp: key.timeStamp + 600 } : key));
+        const texts: string[] = [];
+        const wedge = new Wedge((t) => texts.push(t));
+        for (const key of keys(CODE)) wedge.press(key);
+        for (const key of stalled) wedge.press(key);
+        const short = run.slice(0, at + 1).filter((key) => key.key !== 'Shift').length < 4;
+        expect(texts, `${text} after key ${at}`).toEqual(short ? [CODE, expect.any(String)] : [CODE, text]);
+      }
+    }
+  });
+
+  it('waits for no Enter of a reader that sent none', () => {
+    const texts: string[] = [];
+    const wedge = new Wedge((t) => texts.push(t));
+    for (const key of keys(CODE)) wedge.press(key);
+    const other = CODE.replace('HV1', 'HV2');
+    for (const key of keys(other, { startMs: 5000, end: null })) wedge.press(key);
+    expect(wedge.idleMs).toBe(1000);
+    expect(wedge.idle()).toBe(true);
+    for (const key of keys(CODE, { startMs: 6000, end: null })) wedge.press(key);
+    expect(wedge.idleMs).toBe(250);
+    expect(wedge.idle()).toBe(true);
+    expect(texts).toEqual([CODE, other, CODE]);
+  });
+
   it('leaves what people type, even fast, to the page', () => {
     expect(scanned(keys('HELLO', { gapMs: 90 }))).toEqual([]);
     expect(scanned(keys('ABC', { gapMs: 5 }))).toEqual([]);
@@ -247,6 +276,21 @@ describe('in a window', () => {
     send(keys(CODE, { end: null }), document.body);
     expect(scans).toEqual([]);
     vi.advanceTimersByTime(300);
+    expect(scans).toEqual([[CODE, 'reader']]);
+  });
+
+  it('a timer that is late lets waiting keys go before', () => {
+    const spy = vi.spyOn(performance, 'now');
+    const run = keys(CODE);
+    const half = run.length / 2;
+    send(run.slice(0, half), document.body);
+    // The page stood still: the timer is due, and the rest of the code waits behind it.
+    const now = performance.now();
+    spy.mockReturnValue(now + 800);
+    vi.advanceTimersByTime(250);
+    expect(scans).toEqual([]);
+    spy.mockRestore();
+    send(run.slice(half), document.body);
     expect(scans).toEqual([[CODE, 'reader']]);
   });
 

@@ -2,10 +2,12 @@
 //! tenth of a second, and a look at as many small numbers side by side takes half a thousandth.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -19,6 +21,8 @@ pub const MANY: usize = 1_000;
 const RENEWED: Duration = Duration::from_secs(8);
 /// Availability is known within half a minute; the job that writes it takes the other half.
 const KEPT: Duration = Duration::from_secs(15);
+/// A reading that takes longer is given up.
+const LONGEST: Duration = Duration::from_secs(30);
 /// Rows that are read at a time.
 const PART: i64 = 5_000;
 
@@ -144,40 +148,63 @@ fn micros(at: OffsetDateTime) -> i64 {
 }
 
 /// The newest columns.
-#[derive(Debug, Default)]
-pub struct Newest(Mutex<State>);
+#[derive(Debug)]
+pub struct Newest {
+    /// When they had been read, on the monotonic clock. Sent with every end of a reading, also of one that failed.
+    columns: watch::Sender<Option<(Duration, Arc<Columns>)>>,
+    reading: AtomicBool,
+}
 
-#[derive(Debug, Default)]
-struct State {
-    /// When they began to be read, on the monotonic clock.
-    columns: Option<(Duration, Arc<Columns>)>,
-    reading: bool,
+impl Default for Newest {
+    fn default() -> Self {
+        Self { columns: watch::Sender::new(None), reading: AtomicBool::new(false) }
+    }
 }
 
 impl Newest {
-    /// Those of the last seconds, if somebody asked shortly before; else they are there for the next one who asks.
-    pub fn recent(self: &Arc<Self>, app: &App) -> Option<Arc<Columns>> {
+    /// Those of the last seconds. After a silence all who ask wait for one reading; nothing if it failed.
+    pub async fn recent(self: &Arc<Self>, app: &App) -> Option<Arc<Columns>> {
         let now = app.clock.monotonic();
-        let mut state = self.state();
-        let age = state.columns.as_ref().map(|(at, _)| now.saturating_sub(*at));
-        if age.is_none_or(|age| age >= RENEWED) && !state.reading {
-            state.reading = true;
-            let (newest, db) = (Arc::clone(self), app.db.clone());
-            app.background.spawn(async move {
-                let read = Columns::read(&db).await;
-                let mut state = newest.state();
-                state.reading = false;
-                match read {
-                    Ok(columns) => state.columns = Some((now, Arc::new(columns))),
-                    Err(error) => tracing::warn!(%error, "events cannot be read to be counted"),
-                }
-            });
+        let mut columns = self.columns.subscribe();
+        let kept = columns.borrow_and_update().clone();
+        let age = kept.as_ref().map(|(at, _)| now.saturating_sub(*at));
+        if age.is_none_or(|age| age >= RENEWED) && !self.reading.swap(true, Ordering::AcqRel) {
+            self.read(app);
         }
-        state.columns.as_ref().filter(|_| age.is_some_and(|age| age < KEPT)).map(|(_, c)| Arc::clone(c))
+        if age.is_some_and(|age| age < KEPT) {
+            return kept.map(|(_, columns)| columns);
+        }
+        columns.changed().await.ok()?;
+        let read = columns.borrow().clone()?;
+        // Of a reading that failed the old ones are left.
+        (read.0 >= now).then_some(read.1)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn read(self: &Arc<Self>, app: &App) {
+        let ended = Reading(Arc::clone(self));
+        let (db, clock, stopping) = (app.db.clone(), Arc::clone(&app.clock), app.stopping.clone());
+        app.background.spawn(async move {
+            let reading = tokio::time::timeout(LONGEST, Columns::read(&db));
+            match stopping.run_until_cancelled(reading).await {
+                Some(Ok(Ok(columns))) => {
+                    let read = (clock.monotonic(), Arc::new(columns));
+                    ended.0.columns.send_modify(|kept| *kept = Some(read));
+                }
+                Some(Ok(Err(error))) => tracing::warn!(%error, "events cannot be read to be counted"),
+                Some(Err(_)) => tracing::warn!("events cannot be read to be counted: it takes too long"),
+                None => {}
+            }
+        });
+    }
+}
+
+/// A reading that is going on. When it ends, however it does, who waits is told.
+struct Reading(Arc<Newest>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.reading.store(false, Ordering::Release);
+        self.0.columns.send_modify(|_| {});
     }
 }
 

@@ -164,12 +164,13 @@ async fn facets(
     document: Option<&str>,
     narrow: &Narrow,
 ) -> Result<Facets, sqlx::Error> {
-    let columns = how.app.columns.recent(how.app).filter(|_| how.reading == Reading::Indexes);
+    let columns = match how.reading {
+        Reading::Indexes => how.app.columns.recent(how.app).await,
+        Reading::WholeTable => None,
+    };
     if let Some(columns) = columns.filter(|columns| columns.events() >= MANY) {
         match document {
             None => return Ok(columns.count(narrow, None)),
-            // Phrases are few, and ask for more than which words there are.
-            Some(document) if document.contains("<->") => {}
             Some(document) => {
                 let events = how.app.worded.events(how.app, &mut *conn, document).await?;
                 if events.len() >= MANY {

@@ -20,6 +20,8 @@ const RENEWED: Duration = Duration::from_secs(10);
 const KEPT: Duration = Duration::from_secs(60);
 /// Identifiers that are remembered in all, 16 bytes each; when more, all are forgotten.
 const MOST: usize = 2_000_000;
+/// Queries that are remembered or looked up; when more, all are forgotten.
+const MOST_QUERIES: usize = 1_000;
 
 /// Events by the words asked for, a tsquery.
 #[derive(Debug, Default)]
@@ -74,37 +76,43 @@ impl Worded {
     }
 
     fn renew(self: &Arc<Self>, app: &App, document: String, old: Arc<Entry>, now: Duration) {
-        let (worded, db) = (Arc::clone(self), app.db.clone());
+        let (worded, db, stopping) = (Arc::clone(self), app.db.clone(), app.stopping.clone());
         app.background.spawn(async move {
-            let look_up = async || {
+            let look_up = async {
                 let mut tx = db.platform().await?;
                 search::prepare(&mut tx, search::Reading::Indexes).await?;
                 let found = Found::look_up(&mut tx, &document, now).await?;
                 tx.commit().await?;
                 Ok::<_, sqlx::Error>(found)
             };
-            match look_up().await {
-                Ok(found) => {
+            match stopping.run_until_cancelled(look_up).await {
+                Some(Ok(found)) => {
                     let found = OnceCell::new_with(Some(found));
                     worded.all().insert(document, Arc::new(Entry { found, ..Entry::default() }));
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     tracing::warn!(%error, "events with the words of a query cannot be looked up again");
+                    // The next one who asks tries again.
                     old.renewing.store(false, Ordering::Relaxed);
                 }
+                None => {}
             }
         });
     }
 
     fn entry(&self, document: &str, now: Duration) -> Arc<Entry> {
         let mut all = self.all();
-        let young = |entry: &&Arc<Entry>| entry.found.get().is_none_or(|found| now < found.at + KEPT);
-        if let Some(entry) = all.get(document).filter(young) {
+        // One without an answer is somebody's who looks it up, or was left by somebody who went away.
+        let young = |entry: &Arc<Entry>| match entry.found.get() {
+            Some(found) => now < found.at + KEPT,
+            None => Arc::strong_count(entry) > 1,
+        };
+        if let Some(entry) = all.get(document).filter(|entry| young(entry)) {
             return Arc::clone(entry);
         }
-        all.retain(|_, entry| young(&&*entry));
+        all.retain(|_, entry| young(entry));
         let remembered: usize = all.values().filter_map(|e| e.found.get()).map(|f| f.events.len()).sum();
-        if remembered >= MOST {
+        if remembered >= MOST || all.len() >= MOST_QUERIES {
             all.clear();
         }
         let entry = Arc::default();

@@ -521,15 +521,24 @@ pub async fn kinds(
         .collect())
 }
 
-/// Which events have the words, over or not, in no order. `document` has no phrase: places of words are not looked at.
+/// Which events have the words, over or not, in no order.
 pub async fn with_words(conn: &mut PgConnection, document: &str) -> Result<Vec<Uuid>, sqlx::Error> {
-    // As one value: a row for each takes longer than looking them up.
-    sqlx::query_scalar!(
-        r#"select coalesce(array_agg(event_id), '{}') as "events!" from event_words where words @@ $1::text::tsquery"#,
-        document,
-    )
-    .fetch_one(conn)
-    .await
+    // As one value: a row for each takes longer than looking them up. Phrases ask where the words stand.
+    if document.contains("<->") {
+        sqlx::query_scalar!(
+            r#"select coalesce(array_agg(event_id), '{}') as "events!" from event_search where document @@ $1::text::tsquery"#,
+            document,
+        )
+        .fetch_one(conn)
+        .await
+    } else {
+        sqlx::query_scalar!(
+            r#"select coalesce(array_agg(event_id), '{}') as "events!" from event_words where words @@ $1::text::tsquery"#,
+            document,
+        )
+        .fetch_one(conn)
+        .await
+    }
 }
 
 /// What an event is counted by.

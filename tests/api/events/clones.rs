@@ -143,6 +143,7 @@ const NOT_COPIED: &[&str] = &[
     "devices",
     "event_cancellations",
     "event_search",
+    "event_words",
     "imported_tickets",
     "imports",
     "incidents",

@@ -1,6 +1,7 @@
 /** An answer in words. The core says why as data (`Reason`); here it becomes a sentence of the chosen language. */
 import type { Answer, CommandError, GateId, Reason, Unmet, Verdict, Weekday } from './contract';
 import type { I18n } from './i18n/index.svelte';
+import { weightOf } from './present';
 
 const WEEKDAYS: readonly Weekday[] = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'];
 
@@ -28,12 +29,13 @@ export class Explainer {
 
   /** What to do now. */
   next(verdict: Verdict, look: boolean): string {
-    const { outcome } = verdict.answer;
+    const { outcome, flags, kind } = verdict.answer;
     if (outcome === 'rules' && verdict.reason.kind === 'rule_broken') return this.#i18n.t('next.rule_broken');
     if (outcome === 'ok') {
       const resumed = verdict.reason.kind === 'repeated' && verdict.reason.resumed;
-      // There is no note to be read.
-      if (resumed && !verdict.attention && !verdict.guest?.note) return this.#i18n.t('next.resumed');
+      const alone = flags.every((flag) => flag === 'resumed' || weightOf(flag, kind) === 'note');
+      // There is nothing else to look at.
+      if (resumed && alone && kind !== 'exit' && !verdict.attention && !verdict.guest?.note) return this.#i18n.t('next.resumed');
       return this.#i18n.t(look ? 'next.look' : 'next.ok');
     }
     return this.#i18n.t(`next.${outcome}`);

@@ -42,6 +42,10 @@ export const SIGNALS: Record<Tone, readonly Note[]> = {
 const LATE = 300;
 /** Milliseconds after which an audio clock that has not moved does not go. */
 const STUCK = 1000;
+/** The first one may take longer: the device has to wake up. */
+const LATE_AT_FIRST = 1000;
+/** Milliseconds between two tries with a new context. */
+const RENEWED = 10_000;
 
 /** Made on the machine: no files, nothing to load. */
 export class Sounds {
@@ -49,13 +53,15 @@ export class Sounds {
   #asked = 0;
   /** The moment of the audio clock that was seen last, and since when. */
   #last: { time: number; at: number } | null = null;
+  #renewedAt = Number.NEGATIVE_INFINITY;
   /** 0 to 1. */
   volume = 0.8;
 
   /** Browsers stay silent until somebody has touched the page; later touches wake what slept. */
   wake(): void {
     this.#context ??= typeof AudioContext === 'undefined' ? null : new AudioContext();
-    if (this.#context?.state === 'suspended') void this.#context.resume();
+    const context = this.#context;
+    if (context && context.state !== 'running' && context.state !== 'closed') context.resume().catch(() => undefined);
   }
 
   play(tone: Tone): void {
@@ -71,8 +77,9 @@ export class Sounds {
     // Notes of a clock that stands still would wait there, and all sound at once when it goes: the newest alone may, and
     // only beside its picture.
     const at = performance.now();
+    const late = this.#last ? LATE : LATE_AT_FIRST;
     context.resume().then(
-      () => asked === this.#asked && performance.now() - at < LATE && this.#sound(context, tone),
+      () => asked === this.#asked && performance.now() - at < late && this.#sound(context, tone),
       () => undefined, // no sound on this machine
     );
   }
@@ -80,8 +87,17 @@ export class Sounds {
   #sound(context: AudioContext, tone: Tone): void {
     const start = context.currentTime;
     const now = performance.now();
-    // A device that was unplugged leaves a context that says that it runs, at the same moment for ever.
-    if (this.#last && start === this.#last.time && now - this.#last.at > STUCK) return;
+    // A device that was unplugged leaves a context that says that it runs, at the same moment for ever: perhaps a new one finds
+    // another device.
+    if (this.#last && start === this.#last.time && now - this.#last.at > STUCK) {
+      if (now - this.#renewedAt < RENEWED) return;
+      this.#renewedAt = now;
+      this.#context = null;
+      this.#last = null;
+      context.close().catch(() => undefined);
+      this.play(tone);
+      return;
+    }
     if (start !== this.#last?.time) this.#last = { time: start, at: now };
     for (const note of SIGNALS[tone]) {
       const oscillator = context.createOscillator();

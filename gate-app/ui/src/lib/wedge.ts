@@ -124,7 +124,8 @@ export class Wedge {
 
   /** How long to wait for a next key before `idle` is to be called. */
   get idleMs(): number {
-    return this.#ends && this.#isReaders() ? this.#options.busyGapMs : this.#options.maxGapMs;
+    const { minLength, meanGapMs, busyGapMs, maxGapMs } = this.#options;
+    return this.#ends && this.#isFast(minLength, meanGapMs) ? busyGapMs : maxGapMs;
   }
 
   /** A key went down. */
@@ -135,8 +136,6 @@ export class Wedge {
     }
     const gap = key.timeStamp - this.#lastAt;
     if (gap > this.idleMs) this.#reset();
-    // A machine that stood still for a moment makes nobody of a reader.
-    else if (gap > this.#options.maxGapMs) this.#startedAt += gap;
     if (isEnd(key)) return this.#ended(key.timeStamp);
     // A held key is a person's.
     if (key.repeat) {
@@ -150,6 +149,8 @@ export class Wedge {
       return 'pass';
     }
     if (this.#text === '') this.#startedAt = key.timeStamp;
+    // A machine that stood still for a moment makes nobody of a reader.
+    else if (gap > this.#options.maxGapMs) this.#startedAt += gap;
     if (this.#text.length <= MAX_CODE) this.#text += character;
     this.#lastAt = key.timeStamp;
     return this.#text.length > 1 ? 'part' : 'first';
@@ -157,11 +158,16 @@ export class Wedge {
 
   /** Nothing was pressed for `idleMs`: a reader that sends no Enter has finished. True if that made a scan. */
   idle(): boolean {
-    const read = this.#isReaders();
+    const { unendedLength, unendedMeanMs } = this.#options;
+    const read = this.#isFast(unendedLength, unendedMeanMs);
     const text = this.#text;
     const at = this.#lastAt;
     this.#reset();
-    if (read) this.#emit(text, at);
+    if (read) {
+      // This reader sends no Enter: nobody is to wait for one.
+      this.#ends = false;
+      this.#emit(text, at);
+    }
     return read;
   }
 
@@ -173,7 +179,7 @@ export class Wedge {
 
   #ended(at: number): Heard {
     const { minLength, meanGapMs } = this.#options;
-    const read = this.#text.length >= minLength && this.#meanGap() <= meanGapMs;
+    const read = this.#isFast(minLength, meanGapMs);
     const text = this.#text;
     this.#reset();
     if (!read) return 'pass';
@@ -182,13 +188,10 @@ export class Wedge {
     return 'end';
   }
 
-  #isReaders(): boolean {
-    const { unendedLength, unendedMeanMs } = this.#options;
-    return this.#text.length >= unendedLength && this.#meanGap() <= unendedMeanMs;
-  }
-
-  #meanGap(): number {
-    return (this.#lastAt - this.#startedAt) / Math.max(1, this.#text.length - 1);
+  /** Whether so many characters came so fast, on an average, as nobody types. */
+  #isFast(length: number, meanMs: number): boolean {
+    const mean = (this.#lastAt - this.#startedAt) / Math.max(1, this.#text.length - 1);
+    return this.#text.length >= length && mean <= meanMs;
   }
 
   #emit(text: string, at: number): void {
@@ -211,6 +214,9 @@ function isModifier(key: Key): boolean {
   return ['Shift', 'CapsLock', 'NumLock', 'AltGraph'].includes(key.key);
 }
 
+/** A timer that is later than this was held up. */
+const LATE_MS = 50;
+
 type TextField = HTMLInputElement | HTMLTextAreaElement;
 
 function fieldOf(target: EventTarget | null): TextField | null {
@@ -229,6 +235,7 @@ export function listenForReader(target: Window, scan: (text: string, source: 're
   const wedge = new Wedge((text) => scan(text, source));
   let before: { field: TextField; value: string } | null = null;
   let timer = 0;
+  let due = Number.POSITIVE_INFINITY;
   /** Keys whose release is kept from the page too: a button acts when Space is let go. */
   const kept = new Set<string>();
 
@@ -238,7 +245,16 @@ export function listenForReader(target: Window, scan: (text: string, source: 're
     before.field.dispatchEvent(new Event('input', { bubbles: true }));
     before = null;
   };
+  const wait = (ms: number): void => {
+    due = performance.now() + ms;
+    timer = target.setTimeout(idle, ms);
+  };
   const idle = (): void => {
+    // Late: the page stood still, and keys that were pressed meanwhile may wait behind this.
+    if (performance.now() > due + LATE_MS) {
+      wait(LATE_MS);
+      return;
+    }
     source = 'reader';
     if (wedge.idle()) restore();
     before = null;
@@ -256,7 +272,7 @@ export function listenForReader(target: Window, scan: (text: string, source: 're
       event.stopPropagation();
       kept.add(event.code);
     }
-    timer = target.setTimeout(idle, wedge.idleMs);
+    wait(wedge.idleMs);
   };
   const up = (event: KeyboardEvent): void => {
     if (kept.delete(event.code)) event.preventDefault();

@@ -14,7 +14,7 @@ pub use query::{Meaning, Query, Readings};
 pub use typo::{corrections, edits};
 
 /// Raise it with every change of what is folded how: rows of another form are written anew.
-pub const FORM: i16 = 1;
+pub const FORM: i16 = 2;
 /// So much of a description is searched.
 pub const DESCRIPTION: usize = 2_000;
 

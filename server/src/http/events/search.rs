@@ -70,7 +70,7 @@ pub(super) struct SearchQuery {
     #[param(inline)]
     sort: Option<SortBy>,
     /// True: counts of all that is found by category, city, price and availability; of very many events they may be a
-    /// quarter of a minute old.
+    /// minute old.
     facets: Option<bool>,
     /// How many at most; 50 without it.
     #[serde(default, deserialize_with = "page::limit")]
