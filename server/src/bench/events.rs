@@ -260,7 +260,8 @@ pub async fn fill(
     // Built at the end, as a restored backup would have them.
     let indexes: Vec<(String, String)> = sqlx::query_as(
         "select indexname::text, indexdef from pg_indexes
-          where tablename in ('event_search', 'event_words', 'search_words') and indexdef like '%USING gin%'",
+          where tablename in ('event_search', 'event_words', 'event_words_sample', 'search_words')
+            and indexdef like '%USING gin%'",
     )
     .fetch_all(&mut conn)
     .await?;
@@ -280,7 +281,16 @@ pub async fn fill(
     for (_, definition) in indexes {
         sqlx::query(AssertSqlSafe(definition)).execute(&mut conn).await?;
     }
-    for table in ["events", "quotas", "ticket_types", "event_search", "event_words", "search_words"] {
+    let tables = [
+        "events",
+        "quotas",
+        "ticket_types",
+        "event_search",
+        "event_words",
+        "event_words_sample",
+        "search_words",
+    ];
+    for table in tables {
         sqlx::query(AssertSqlSafe(format!("vacuum analyze {table}"))).execute(&mut conn).await?;
     }
     conn.close().await?;

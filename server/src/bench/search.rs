@@ -226,16 +226,9 @@ impl Probe {
             narrow: Narrow {
                 category_id: self.category.map(str::to_owned),
                 city_key: self.city.map(fold),
-                place: None,
                 currency: self.currency.map(str::to_owned),
-                price_min: None,
-                price_max: None,
-                free: None,
-                available: None,
-                from: self.from(now),
-                to: None,
-                starts_from: None,
                 near: self.near,
+                ..Narrow::not_over(self.from(now))
             },
             facets: self.facets,
             after: None,

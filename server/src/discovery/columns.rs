@@ -17,6 +17,8 @@ use crate::store::search::{self, Counted, Narrow};
 
 /// Fewer events are counted by the database, as they are at that moment.
 pub const MANY: usize = 1_000;
+/// Sampled events that say how many there are in all: in two of three cases within 3 %.
+const ENOUGH: usize = 1_000;
 /// Who asks after so long has the rows read again, and is answered by the old ones.
 const RENEWED: Duration = Duration::from_secs(8);
 /// Availability is known within half a minute; the job that writes it takes the other half.
@@ -46,6 +48,8 @@ pub struct Columns {
     rows: Vec<Row>,
     /// With their currencies.
     kinds: Vec<(Kind, String)>,
+    /// How many of them are in the sample.
+    sampled: usize,
 }
 
 impl Columns {
@@ -77,6 +81,7 @@ impl Columns {
                 self.kinds.push(kind.clone());
                 next
             });
+            self.sampled += usize::from(search::sampled(of.event_id));
             self.rows.push(Row {
                 event_id: of.event_id,
                 kind,
@@ -100,6 +105,38 @@ impl Columns {
     /// come in order of their identifiers.
     #[must_use]
     pub fn count(&self, narrow: &Narrow, with_words: Option<&[Uuid]>) -> Facets {
+        let counts = self.counts(narrow, with_words);
+        let kinds = self.kinds.iter().map(|(kind, _)| kind).zip(counts);
+        Facets::of(kinds, narrow.category_id.as_deref(), narrow.city_key.as_deref())
+    }
+
+    /// Whether there are events enough for a sample that says anything.
+    #[must_use]
+    pub const fn can_estimate(&self) -> bool {
+        self.sampled >= ENOUGH
+    }
+
+    /// About how many match, by the sampled events with the words; nothing where too few of those match to say.
+    #[must_use]
+    pub fn estimate(&self, narrow: &Narrow, sample_with_words: &[Uuid]) -> Option<Facets> {
+        if sample_with_words.len() < ENOUGH {
+            return None;
+        }
+        let counts = self.counts(narrow, Some(sample_with_words));
+        let kinds = || self.kinds.iter().map(|(kind, _)| kind);
+        let (category_id, city_key) = (narrow.category_id.as_deref(), narrow.city_key.as_deref());
+        let enough = i64::try_from(ENOUGH).unwrap_or(i64::MAX);
+        if Facets::of(kinds().zip(counts.iter().copied()), category_id, city_key).total < enough {
+            return None;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let by = self.rows.len() as f64 / self.sampled as f64;
+        let counts = counts.into_iter().map(|n| n.extrapolated(by));
+        Some(Facets { estimated: true, ..Facets::of(kinds().zip(counts), category_id, city_key) })
+    }
+
+    /// How many of each kind match.
+    fn counts(&self, narrow: &Narrow, with_words: Option<&[Uuid]>) -> Vec<Kinds> {
         let (from, to) = (micros(narrow.from), narrow.to.map(micros));
         let place = narrow.place.as_ref().map(|place| format!(" {place}"));
         let in_currency =
@@ -138,8 +175,7 @@ impl Columns {
                 }
             }
         }
-        let kinds = self.kinds.iter().map(|(kind, _)| kind).zip(counts);
-        Facets::of(kinds, narrow.category_id.as_deref(), narrow.city_key.as_deref())
+        counts
     }
 }
 
@@ -234,20 +270,7 @@ mod tests {
     }
 
     fn any() -> Narrow {
-        Narrow {
-            category_id: None,
-            city_key: None,
-            place: None,
-            currency: None,
-            price_min: None,
-            price_max: None,
-            free: None,
-            available: None,
-            from: datetime!(2026-11-23 0:00 UTC),
-            to: None,
-            starts_from: None,
-            near: None,
-        }
+        Narrow::not_over(datetime!(2026-11-23 0:00 UTC))
     }
 
     #[test]

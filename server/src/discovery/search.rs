@@ -13,7 +13,7 @@ use time::{Duration, OffsetDateTime, Time};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::discovery::columns::MANY;
+use crate::discovery::columns::{Columns, MANY};
 use crate::domain::search::{Facets, Query, Readings};
 use crate::store::search::{self, After, Among, Found, Narrow, RankBy, Ranking, Reading, Words};
 use crate::store::search_words;
@@ -125,6 +125,11 @@ pub async fn search(app: &App, asked: Asked) -> Result<Answer, sqlx::Error> {
 /// Of the database.
 pub async fn search_reading(app: &App, mut asked: Asked, reading: Reading) -> Result<Answer, sqlx::Error> {
     let how = How { app, reading };
+    // Before the transaction: who waits for the columns must hold no connection that reading them needs.
+    let columns = match reading {
+        Reading::Indexes if asked.facets => app.columns.recent(app).await,
+        _ => None,
+    };
     let mut tx = app.db.platform().await?;
     search::prepare(&mut tx, reading).await?;
     if asked.narrow.from > app.clock.now() + Duration::DAY {
@@ -151,28 +156,31 @@ pub async fn search_reading(app: &App, mut asked: Asked, reading: Reading) -> Re
     }
     if asked.facets {
         let document = readings.as_ref().map(|r| r.wide.as_ref().unwrap_or(&r.near).as_str());
-        answer.facets = Some(facets(&mut tx, how, document, &asked.narrow).await?);
+        answer.facets = Some(facets(&mut tx, app, columns.as_deref(), document, &asked.narrow).await?);
     }
     tx.commit().await?;
     Ok(answer)
 }
 
-/// Counts of all matches: where there are many events, or many with the words, as they were some seconds ago.
+/// Counts of all matches; by `columns` where there are many events and many of them have the words.
 async fn facets(
     conn: &mut PgConnection,
-    how: How<'_>,
+    app: &App,
+    columns: Option<&Columns>,
     document: Option<&str>,
     narrow: &Narrow,
 ) -> Result<Facets, sqlx::Error> {
-    let columns = match how.reading {
-        Reading::Indexes => how.app.columns.recent(how.app).await,
-        Reading::WholeTable => None,
-    };
     if let Some(columns) = columns.filter(|columns| columns.events() >= MANY) {
         match document {
             None => return Ok(columns.count(narrow, None)),
             Some(document) => {
-                let events = how.app.worded.events(how.app, &mut *conn, document).await?;
+                let by = |sample: &[Uuid]| columns.estimate(narrow, sample);
+                if columns.can_estimate()
+                    && let Some(facets) = app.worded.estimate(app, &mut *conn, document, by).await?
+                {
+                    return Ok(facets);
+                }
+                let events = app.worded.events(app, &mut *conn, document).await?;
                 if events.len() >= MANY {
                     return Ok(columns.count(narrow, Some(&events)));
                 }

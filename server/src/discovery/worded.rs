@@ -1,5 +1,5 @@
 //! Which events have the words of a query, remembered for a moment where very many have them: looking them up visits
-//! each, and what many events have is what many people ask for.
+//! each, and what many events have is what many people ask for. Who asks first is told by a sample.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::PgConnection;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use uuid::Uuid;
 
 use super::columns::MANY;
@@ -22,14 +22,27 @@ const KEPT: Duration = Duration::from_secs(60);
 const MOST: usize = 2_000_000;
 /// Queries that are remembered or looked up; when more, all are forgotten.
 const MOST_QUERIES: usize = 1_000;
+/// Queries that are looked up at a time without anybody waiting.
+const AT_A_TIME: usize = 2;
 
 /// Events by the words asked for, a tsquery.
-#[derive(Debug, Default)]
-pub struct Worded(Mutex<HashMap<String, Arc<Entry>>>);
+#[derive(Debug)]
+pub struct Worded {
+    all: Mutex<HashMap<String, Arc<Entry>>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Default for Worded {
+    fn default() -> Self {
+        Self { all: Mutex::default(), turns: Arc::new(Semaphore::new(AT_A_TIME)) }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Entry {
     found: OnceCell<Found>,
+    /// What a sample says until then.
+    sample: OnceCell<Vec<Uuid>>,
     renewing: AtomicBool,
 }
 
@@ -68,16 +81,54 @@ impl Worded {
         if !found.as_ref().is_ok_and(|events| events.len() >= MANY) {
             self.forget(document, &entry);
         }
-        let old = entry.found.get().is_some_and(|found| now >= found.at + RENEWED);
-        if old && !entry.renewing.swap(true, Ordering::Relaxed) {
-            self.renew(app, document.to_owned(), entry, now);
+        if entry.found.get().is_some_and(|found| now >= found.at + RENEWED) {
+            self.renew(app, document, entry, now);
         }
         found
     }
 
-    fn renew(self: &Arc<Self>, app: &App, document: String, old: Arc<Entry>, now: Duration) {
+    /// What `by` makes of a sample of the events with the words, while nothing better is known; nothing if it makes nothing
+    /// of it. All events are looked up meanwhile, for those who ask next.
+    ///
+    /// # Errors
+    /// Of the database.
+    pub async fn estimate<T>(
+        self: &Arc<Self>,
+        app: &App,
+        conn: &mut PgConnection,
+        document: &str,
+        by: impl FnOnce(&[Uuid]) -> Option<T>,
+    ) -> Result<Option<T>, sqlx::Error> {
+        let now = app.clock.monotonic();
+        let entry = self.entry(document, now);
+        if entry.found.get().is_some() {
+            return Ok(None);
+        }
+        let look_up = async {
+            let mut events = search::sample_with_words(conn, document).await?;
+            events.sort_unstable();
+            Ok::<_, sqlx::Error>(events)
+        };
+        let estimate = by(entry.sample.get_or_try_init(|| look_up).await?);
+        if estimate.is_some() {
+            self.renew(app, document, entry, now);
+        }
+        Ok(estimate)
+    }
+
+    /// Looks them up in the background, unless somebody does or too many others are.
+    fn renew(self: &Arc<Self>, app: &App, document: &str, old: Arc<Entry>, now: Duration) {
+        if old.renewing.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() else {
+            old.renewing.store(false, Ordering::Relaxed);
+            return;
+        };
         let (worded, db, stopping) = (Arc::clone(self), app.db.clone(), app.stopping.clone());
+        let document = document.to_owned();
         app.background.spawn(async move {
+            let _turn = turn;
             let look_up = async {
                 let mut tx = db.platform().await?;
                 search::prepare(&mut tx, search::Reading::Indexes).await?;
@@ -128,6 +179,6 @@ impl Worded {
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<Entry>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

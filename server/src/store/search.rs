@@ -63,6 +63,27 @@ pub struct Narrow {
     pub near: Option<Near>,
 }
 
+impl Narrow {
+    /// All events that are not over before `from`.
+    #[must_use]
+    pub const fn not_over(from: OffsetDateTime) -> Self {
+        Self {
+            category_id: None,
+            city_key: None,
+            place: None,
+            currency: None,
+            price_min: None,
+            price_max: None,
+            free: None,
+            available: None,
+            from,
+            to: None,
+            starts_from: None,
+            near: None,
+        }
+    }
+}
+
 /// What must be in the words (tsqueries), and what not.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Words<'a> {
@@ -539,6 +560,26 @@ pub async fn with_words(conn: &mut PgConnection, document: &str) -> Result<Vec<U
         .fetch_one(conn)
         .await
     }
+}
+
+/// The same among every eighth event, those of [`sampled`]. Nothing for phrases: the sample does not know where words stand.
+pub async fn sample_with_words(conn: &mut PgConnection, document: &str) -> Result<Vec<Uuid>, sqlx::Error> {
+    if document.contains("<->") {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar!(
+        r#"select coalesce(array_agg(event_id), '{}') as "events!" from event_words_sample
+            where words @@ $1::text::tsquery"#,
+        document,
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Whether [`sample_with_words`] may hold an event.
+#[must_use]
+pub const fn sampled(event_id: Uuid) -> bool {
+    event_id.as_bytes()[15] < 32
 }
 
 /// What an event is counted by.

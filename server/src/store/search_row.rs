@@ -154,9 +154,13 @@ pub async fn write(
            available = excluded.available, popularity = excluded.popularity, name_key = excluded.name_key,
            place_key = excluded.place_key, city_key = excluded.city_key, named = excluded.named,
            document = excluded.document, series_id = excluded.series_id, form = excluded.form, updated_at = excluded.updated_at
-         returning organizer_id, event_id, document)
+         returning organizer_id, event_id, strip(document) as words),
+         sampled as (
+         insert into event_words_sample (organizer_id, event_id, words)
+         select organizer_id, event_id, words from written where get_byte(uuid_send(event_id), 15) < 32
+         on conflict (organizer_id, event_id) do update set words = excluded.words)
          insert into event_words (organizer_id, event_id, words)
-         select organizer_id, event_id, strip(document) from written
+         select organizer_id, event_id, words from written
          on conflict (organizer_id, event_id) do update set words = excluded.words",
         Json(&rows) as _,
         FORM,

@@ -144,6 +144,7 @@ const NOT_COPIED: &[&str] = &[
     "event_cancellations",
     "event_search",
     "event_words",
+    "event_words_sample",
     "imported_tickets",
     "imports",
     "incidents",

@@ -25,9 +25,25 @@ pub struct Kinds {
     pub available: i64,
 }
 
+impl Kinds {
+    /// Of a sample, what all would be; `by`: how many times as many they are.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "an estimate of what can be counted"
+    )]
+    pub fn extrapolated(self, by: f64) -> Self {
+        let times = |n: i64| (n as f64 * by).round() as i64;
+        Self { events: times(self.events), free: times(self.free), available: times(self.available) }
+    }
+}
+
 /// Counts of all matches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facets {
+    /// Made from a sample.
+    pub estimated: bool,
     pub total: i64,
     pub free: i64,
     pub available: i64,

@@ -110,6 +110,9 @@ pub(super) struct SearchPage {
 /// How many events are found, on all pages together.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct Facets {
+    /// True if these are estimates from every eighth event, within a few per cent: for the first who asks where very many
+    /// events have the words. A moment later they are exact.
+    estimated: bool,
     total: i64,
     /// With a ticket that costs nothing.
     free: i64,
@@ -366,6 +369,7 @@ fn facets(of: domain::Facets) -> Facets {
     let category = |(category_id, events)| CategoryCount { category_id, events };
     let city = |(city, events)| CityCount { city, events };
     Facets {
+        estimated: of.estimated,
         total: of.total,
         free: of.free,
         available: of.available,
