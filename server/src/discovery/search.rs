@@ -24,6 +24,8 @@ const RANKED: i64 = 1_000;
 const JUDGED_TYPOS: i64 = 300;
 /// So many of an order are looked at before the matches are looked up instead.
 const WALKED: i64 = 3_000;
+/// Sampled events with the words (of every eighth) that promise more matches than are ranked.
+const SAMPLED: i64 = 250;
 /// Whoever began to rank goes on ranking, however many have come since.
 const RANKED_STILL: i64 = 1_000_000;
 /// Circles around a point grow until a page is full.
@@ -301,9 +303,22 @@ async fn of_stage(
         let found = by_distance(conn, &words, narrow, &ranking, after, limit).await?;
         return Ok(Part { found, listed: false });
     }
+    let searched = asked.query.as_ref().is_some_and(|q| !q.only_excludes());
+    // All in one order is the same list however it is read.
+    let in_order = Walk { by, words: &words, narrow, after, limit };
+    let mut walked = false;
+    if let (Stage::All, Reading::Indexes, None, Some(document)) = (stage, how.reading, place, words.document)
+        && searched
+        && in_order.is_short()
+        && search::sample_has(&mut *conn, document, SAMPLED).await?
+    {
+        if let Some(part) = in_order.walk(&mut *conn).await? {
+            return Ok(part);
+        }
+        walked = true;
+    }
     // Nothing to look up by: then reading in order is all there is.
     let unbound = narrow.near.is_none() && narrow.place.is_none() && narrow.city_key.is_none();
-    let searched = asked.query.as_ref().is_some_and(|q| !q.only_excludes());
     if !place.map_or(unbound && !searched, |place| place.listed) {
         // Of the same day the same is frequent.
         let kind = (&words, Narrow { from: narrow.from.replace_time(Time::MIDNIGHT), ..narrow.clone() });
@@ -320,32 +335,51 @@ async fn of_stage(
         }
     }
     // Where more match than are ranked, a page is full after some of the order; if not, they come late in it.
-    if how.reading == Reading::Indexes {
-        search::read_in_order(&mut *conn, true).await?;
-        let found = listed(&mut *conn, by, &words, narrow, Among::First(WALKED), after, limit).await?;
-        search::read_in_order(&mut *conn, false).await?;
-        if i64::try_from(found.len()).is_ok_and(|found| found >= limit) {
-            return Ok(Part { found, listed: true });
-        }
+    if how.reading == Reading::Indexes
+        && !walked
+        && let Some(part) = in_order.walk(&mut *conn).await?
+    {
+        return Ok(part);
     }
-    let found = listed(conn, by, &words, narrow, Among::All, after, limit).await?;
-    Ok(Part { found, listed: true })
+    Ok(Part { found: in_order.read(conn, Among::All).await?, listed: true })
 }
 
-/// In the order of an index.
-async fn listed(
-    conn: &mut PgConnection,
+/// A list in the order of an index.
+struct Walk<'a> {
     by: RankBy,
-    words: &Words<'_>,
-    narrow: &Narrow,
-    among: Among,
+    words: &'a Words<'a>,
+    narrow: &'a Narrow,
     after: Option<After>,
     limit: i64,
-) -> Result<Vec<Found>, sqlx::Error> {
-    match by {
-        RankBy::Price => search::listed_by_price(conn, words, narrow, among, after, limit).await,
-        RankBy::Popularity => search::listed_by_popularity(conn, words, narrow, among, after, limit).await,
-        _ => search::listed_by_start(conn, words, narrow, among, after, limit).await,
+}
+
+impl Walk<'_> {
+    /// Whether the first of the order are found without reading over many others: nothing but the words narrows it.
+    fn is_short(&self) -> bool {
+        let narrow = self.narrow;
+        let anywhere = narrow.near.is_none() && narrow.place.is_none() && narrow.city_key.is_none();
+        let currency = narrow.currency.is_none() || self.by == RankBy::Price;
+        anywhere && currency && narrow.category_id.is_none() && narrow.starts_from.is_none()
+    }
+
+    /// A page among the first of the order, if they fill it.
+    async fn walk(&self, conn: &mut PgConnection) -> Result<Option<Part>, sqlx::Error> {
+        search::read_in_order(&mut *conn, true).await?;
+        let found = self.read(&mut *conn, Among::First(WALKED)).await?;
+        search::read_in_order(conn, false).await?;
+        let full = i64::try_from(found.len()).is_ok_and(|found| found >= self.limit);
+        Ok(full.then_some(Part { found, listed: true }))
+    }
+
+    async fn read(&self, conn: &mut PgConnection, among: Among) -> Result<Vec<Found>, sqlx::Error> {
+        let &Self { by, words, narrow, after, limit } = self;
+        match by {
+            RankBy::Price => search::listed_by_price(conn, words, narrow, among, after, limit).await,
+            RankBy::Popularity => {
+                search::listed_by_popularity(conn, words, narrow, among, after, limit).await
+            }
+            _ => search::listed_by_start(conn, words, narrow, among, after, limit).await,
+        }
     }
 }
 

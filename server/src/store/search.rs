@@ -217,6 +217,7 @@ macro_rules! find {
            from event_search"], [$tail], $($argument),*)
     };
     // The same, among the first ones of that order alone: `begin` says behind which event and what else the index can tell.
+    // `order` is of plain columns: an expression would be sorted by once more, after all the first ones were read.
     ($conn:expr, $words:expr, $narrow:expr, by $key:tt, first $first:tt, begin $begin:tt, order $order:tt, limit $limit:tt,
      $($argument:expr),* $(,)?) => {
         find!($conn, $words, $narrow, [
@@ -224,7 +225,7 @@ macro_rules! find {
                 city, country, latitude, longitude, distance_km(latitude, longitude, $20, $21) as distance_km, time_zone,
                 starts_at, ends_at, currency, price_from_minor, available, " + $key + "::float8 as \"key!\", 0::bigint as \"hits!\"
            from (
-             select * from event_search
+             select *, -popularity as unpopularity from event_search
               where ($5::text is null or category_id = $5) and ($6::text is null or city_key = $6)
                 and ($8::text is null or currency = $8) and ($15::timestamptz is null or starts_at >= $15)
                 and over_at >= $13 and (" + $begin + ")
@@ -459,7 +460,7 @@ pub async fn listed_by_popularity(
             by "-popularity",
             first "$27",
             begin "$23::float8 is null or (-popularity, starts_at, event_id) > ($23::integer, $24::timestamptz, $25::uuid)",
-            order "-popularity, starts_at, event_id",
+            order "unpopularity, starts_at, event_id",
             limit "$26",
             key,
             at,
@@ -574,6 +575,22 @@ pub async fn sample_with_words(conn: &mut PgConnection, document: &str) -> Resul
     )
     .fetch_one(conn)
     .await
+}
+
+/// Whether at least `enough` of the sampled events have the words. Nobody knows of phrases.
+pub async fn sample_has(conn: &mut PgConnection, document: &str, enough: i64) -> Result<bool, sqlx::Error> {
+    if document.contains("<->") {
+        return Ok(false);
+    }
+    let found = sqlx::query_scalar!(
+        r#"select count(*) as "found!"
+             from (select from event_words_sample where words @@ $1::text::tsquery limit $2) as sampled"#,
+        document,
+        enough,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(found >= enough)
 }
 
 /// Whether [`sample_with_words`] may hold an event.
