@@ -1,16 +1,17 @@
 //! Disks that take nothing: a screen that says so, and never green without a record.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use hvflvspot::tour::gate::Gate;
+use serde_json::json;
 use support::until;
 use support::window::small_disk::{self, Disk};
-use support::window::{Setup, Window};
+use support::window::{Room, Setup, Window};
 
 use crate::post::{Post, let_in};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_said_and_nobody_is_let_in_without_a_record() -> Result<()> {
-    let small = |setup: Setup, room: &support::window::Room| {
+    let small = |setup: Setup, room: &Room| {
         let program = small_disk::program(room.home(), &setup.program, Disk::Small(16))?;
         Ok(Setup { program, ..setup })
     };
@@ -99,4 +100,31 @@ async fn a_start_while_the_window_before_is_ending_is_the_window() -> Result<()>
     ended?;
     post.window = next?;
     post.window.see("Make this device a gate").await
+}
+
+/// Closing waits for a command, which waits for a server that says nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_closes_the_window_and_starts_it_again_has_a_window() -> Result<()> {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let connect = silent.local_addr()?.to_string();
+    let setup = |setup, _: &Room| Ok(Setup { connect, ..setup });
+    let post = Post::open("Closing", 66, async |_| Ok(()), setup).await?;
+    let (_, link) = post.slot("Door").await?;
+    post.window.paste_into("Enrolment link", &link).await?;
+    post.window.press("Connect").await?;
+    let (asked, _) = silent.accept().await?;
+    let before = post.window.family();
+    post.room.keyboard().press(&["Alt", "F4"])?;
+    until("it is being closed", async || {
+        let answer = post.window.ask("app_state", json!({})).await;
+        Ok(answer.is_err_and(|error| error.to_string().contains("being closed")))
+    })
+    .await?;
+    let program = post.setup.program.to_str().context("a readable path")?;
+    let started = post.room.command(program).envs(post.setup.environment()).status().await?;
+    ensure!(started.success(), "the window that is there answers for it: {started}");
+    ensure!(post.window.family() == before, "it is still closing");
+    drop((asked, silent));
+    // The same process: that of the page is another one.
+    until("a page follows", async || Ok(post.window.family().iter().any(|id| !before.contains(id)))).await
 }

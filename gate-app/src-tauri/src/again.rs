@@ -1,5 +1,7 @@
-//! A start that met a window which was just ending: killed, or its power cut, the session's bus knew it a moment longer.
+//! A start that met a window which was just ending. One that is killed is known on the session's bus a moment longer: the
+//! start begins anew. One that is being closed answers the start, and begins anew itself once it is closed.
 
+use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -18,16 +20,25 @@ pub fn met_an_end(error: &tauri::Error) -> bool {
 
 /// Begins anew in this process, once: what has been set up for the window system cannot be set up a second time.
 /// Returns only if that is not to be had.
-pub fn start() -> std::io::Error {
+pub fn start() -> io::Error {
     if std::env::var_os(STARTED_AGAIN).is_some() {
-        return std::io::Error::other("the second start met another end");
+        return io::Error::other("the second start met another end");
     }
+    begin(|command| command.env(STARTED_AGAIN, "1"))
+}
+
+/// Begins anew in this process, whose window was closed, as often as somebody asks for it. Returns only if that is not to be had.
+pub fn follow() -> io::Error {
+    begin(|command| command.env_remove(STARTED_AGAIN))
+}
+
+fn begin(change: impl FnOnce(&mut Command) -> &mut Command) -> io::Error {
     let mut args = std::env::args_os();
     let mut command = Command::new("/proc/self/exe");
     if let Some(name) = args.next() {
         command.arg0(name);
     }
-    command.args(args).env(STARTED_AGAIN, "1").exec()
+    change(command.args(args)).exec()
 }
 
 #[cfg(test)]

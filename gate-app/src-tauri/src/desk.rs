@@ -26,6 +26,8 @@ struct Inner {
     changed: Condvar,
     /// Guests stand at the machine.
     kiosk: AtomicBool,
+    /// Somebody started the app once more while it was being closed.
+    wanted: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -133,6 +135,18 @@ impl DeskCell {
         self.0.kiosk.store(kiosk, Ordering::Relaxed);
     }
 
+    /// Notes that somebody started the app once more. True if it is being closed: then a window is to follow this one.
+    pub fn start_follows(&self) -> bool {
+        let closing = matches!(self.stage().desk, Found::Gone);
+        self.0.wanted.fetch_or(closing, Ordering::Relaxed);
+        closing
+    }
+
+    /// Whether a window is to follow this one.
+    pub fn is_wanted(&self) -> bool {
+        self.0.wanted.load(Ordering::Relaxed)
+    }
+
     fn stage(&self) -> MutexGuard<'_, Stage> {
         // Every change of it is one assignment.
         self.0.stage.lock().unwrap_or_else(PoisonError::into_inner)
@@ -179,6 +193,7 @@ mod tests {
         let broken: Answer<()> = block_on(cell.ask(|_| panic!("a bug")));
         assert_eq!(broken.unwrap_err().code, ErrorCode::Internal);
         assert!(block_on(cell.ask(|desk| Ok(desk.app_state().enrolments.is_empty()))).unwrap());
+        assert!(!cell.start_follows() && !cell.is_wanted(), "the window that is there is shown");
         assert!(cell.close());
     }
 
@@ -224,6 +239,7 @@ mod tests {
         assert!(!cell.close_within(Duration::from_millis(1)), "somebody is at work");
         let late: Answer<()> = block_on(cell.ask(|_| Ok(())));
         assert_eq!(late.unwrap_err().detail, "the window is being closed");
+        assert!(cell.start_follows() && cell.is_wanted());
         let closing = std::thread::spawn(move || cell.close());
         go_on.send(()).unwrap();
         assert!(closing.join().unwrap());

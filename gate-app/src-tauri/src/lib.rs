@@ -35,7 +35,10 @@ pub fn run() -> ExitCode {
         return failed(&format!("{error:#}"));
     }
     // Without a display the window system's own library panics.
-    match catch_unwind(AssertUnwindSafe(show)) {
+    let cell = DeskCell::default();
+    match catch_unwind(AssertUnwindSafe(|| show(cell.clone()))) {
+        #[cfg(target_os = "linux")]
+        Ok(Ok(0)) if cell.is_wanted() => failed(&format!("the window cannot be opened: {}", again::follow())),
         Ok(Ok(0)) => ExitCode::SUCCESS,
         Ok(Ok(_)) => ExitCode::FAILURE,
         #[cfg(target_os = "linux")]
@@ -54,9 +57,9 @@ fn start() {
     run();
 }
 
-fn show() -> tauri::Result<i32> {
+fn show(cell: DeskCell) -> tauri::Result<i32> {
     let app = plugins(tauri::Builder::default())
-        .manage(DeskCell::default())
+        .manage(cell)
         .invoke_handler(commands::handler())
         .on_permission_request(|webview, kind| origin::may_use(kind, webview.url().ok().as_ref()))
         .setup(|app| {

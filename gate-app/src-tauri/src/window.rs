@@ -52,8 +52,11 @@ pub fn leave(app: &AppHandle) {
     }
 }
 
-/// Brings it before all others: somebody has started the app once more.
+/// Brings it before all others: somebody has started the app once more. Where it is being closed, another follows it.
 pub fn show(app: &AppHandle) {
+    if app.state::<DeskCell>().start_follows() {
+        return;
+    }
     let Some(window) = app.get_webview_window(MAIN) else { return };
     let shown = window.unminimize().and_then(|()| window.show()).and_then(|()| window.set_focus());
     if let Err(error) = shown {

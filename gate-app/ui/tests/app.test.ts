@@ -155,7 +155,7 @@ describe('a verdict', () => {
     void gate.scanning.scan('HV1:fast', 'reader');
     await settle(1000);
     expect(order).toEqual(['ask HV1:slow', 'answer HV1:slow', 'ask HV1:fast', 'answer HV1:fast']);
-    expect(gate.scanning.pending).toBe(0);
+    expect(gate.scanning.checking).toBe(false);
   });
 
   it('every attempt has a name of its own', async () => {

@@ -7,7 +7,7 @@ mod stage;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use hvflvspot::bench::report::Report;
 use hvflvspot::clock::{Clock as _, SystemClock};
 use stage::Stage;
@@ -26,15 +26,29 @@ const KEY_GAP: Duration = Duration::from_millis(1);
 async fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let report = Report { bench: "window", json: args.iter().any(|a| a == "--json") };
-    let minutes = args.iter().find_map(|a| a.strip_prefix("--minutes=")).map_or(Ok(5), str::parse)?;
+    let told = |name: &str| args.iter().find_map(|a| a.strip_prefix(name));
+    let minutes = told("--minutes=").map_or(Ok(5), str::parse)?;
+    let tickets = told("--tickets=").map_or(Ok(TICKETS), str::parse)?;
+    let part = told("--part=");
     let distinct = TIMED + MANY + 200 * minutes + 10;
-    let mut stage = Stage::open(TICKETS, distinct).await?;
+    let mut stage = Stage::open(tickets, distinct).await?;
+    if let Some(script) = told("--first=") {
+        stage.window.execute(script, vec![]).await?;
+    }
     let rest = stage.settled().await?;
-    report.plain("all processes, 100,000 tickets", "at rest", mib(rest), "MiB");
-    timed(&mut stage, report).await?;
-    many(&mut stage, report, rest).await?;
-    paced(&mut stage, report, minutes).await?;
-    undone(&mut stage).await?;
+    report.plain(&format!("all processes, {tickets} tickets"), "at rest", mib(rest), "MiB");
+    if part.is_none_or(|part| part == "latency") {
+        timed(&mut stage, report).await?;
+    }
+    if part.is_none_or(|part| part == "memory") {
+        many(&mut stage, report, rest).await?;
+    }
+    if part.is_none_or(|part| part == "pace") {
+        paced(&mut stage, report, minutes).await?;
+    }
+    if part.is_none_or(|part| part == "undo") {
+        undone(&mut stage).await?;
+    }
     compared(&mut stage, report).await?;
     stage.close().await
 }
@@ -57,15 +71,16 @@ async fn timed(stage: &mut Stage, report: Report) -> Result<()> {
     // The page is not asked while it works: only the pace is kept, and the answers are fetched at the end.
     let mut pace = tokio::time::interval(Duration::from_millis(700));
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut sent = Vec::with_capacity(TIMED);
     for _ in 0..TIMED {
         pace.tick().await;
-        stage.read_next(KEY_GAP).await?;
+        sent.push(stage.read_next(KEY_GAP).await?);
     }
-    for _ in 0..TIMED {
+    for sent in sent {
         let seen = stage.window.answer().await?;
         ensure!(seen.tone == "ok", "{seen:?}");
-        made.push(seen.made_ms.context("the reader asked for it")?);
-        painted.push(seen.painted_ms.context("it was painted")?);
+        made.push(seen.made_at - sent);
+        painted.push(seen.painted_at - sent);
     }
     for (metric, q) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)] {
         report.plain("last key → answer in the page", metric, quantile(&mut made, q), "ms");
@@ -83,7 +98,7 @@ async fn many(stage: &mut Stage, report: Report, rest: u64) -> Result<()> {
         stage.dispatch(MANY / 2).await?;
         stage.all_sent().await?;
         let now = stage.settled().await?;
-        let case = format!("all processes, {} scans later", TIMED + half * MANY / 2);
+        let case = format!("all processes, {} scans later", half * MANY / 2);
         report.against(&case, "memory", mib(now), "MiB", mib(before));
         before = now;
     }
@@ -99,23 +114,22 @@ async fn paced(stage: &mut Stage, report: Report, minutes: usize) -> Result<()> 
     let mut pace = tokio::time::interval(PACE);
     // Late keys are made up for: the rate is that of the whole time.
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
-    let mut repeats = 0;
+    let (mut repeats, mut sent) = (0, Vec::with_capacity(scans));
     for n in 1..=scans {
         pace.tick().await;
         if n % REPEAT_EVERY == 0 {
             repeats += 1;
-            stage.read_again(KEY_GAP).await?;
+            sent.push(stage.read_again(KEY_GAP).await?);
         } else {
-            stage.read_next(KEY_GAP).await?;
+            sent.push(stage.read_next(KEY_GAP).await?);
         }
     }
     let secs = SystemClock.monotonic().saturating_sub(begun).as_secs_f64();
     let mut tones = BTreeMap::new();
     let mut painted = Vec::with_capacity(scans);
-    for _ in 0..scans {
+    for sent in sent {
         let seen = stage.window.answer().await?;
-        // One that the next scan replaced before its second frame has no time.
-        painted.extend(seen.painted_ms.filter(|ms| *ms >= 0.0));
+        painted.push(seen.painted_at - sent);
         *tones.entry(seen.tone).or_insert(0) += 1;
     }
     let expected = BTreeMap::from([("ok".to_owned(), scans - repeats), ("used".to_owned(), repeats)]);

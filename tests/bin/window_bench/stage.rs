@@ -124,13 +124,14 @@ impl Stage {
         let listen = "window.__frames = [];
             window.addEventListener('keydown', (event) => {
               if (event.code !== 'F2') return;
-              requestAnimationFrame(() => requestAnimationFrame((now) => window.__frames.push(now - event.timeStamp)));
+              requestAnimationFrame(() => requestAnimationFrame((now) => window.__frames.push(performance.timeOrigin + now)));
             }, true);";
         self.window.execute(listen, vec![]).await?;
         let mut pace = tokio::time::interval(Duration::from_millis(100));
+        let mut sent = Vec::with_capacity(count);
         for _ in 0..count {
             pace.tick().await;
-            self.window.key("F2")?;
+            sent.push(self.room.keyboard().press(&["F2"])?);
         }
         let mut frames = Value::Null;
         until("all keys were heard", async || {
@@ -138,7 +139,8 @@ impl Stage {
             Ok(frames.as_array().is_some_and(|all| all.len() == count))
         })
         .await?;
-        Ok(serde_json::from_value(frames)?)
+        let frames: Vec<f64> = serde_json::from_value(frames)?;
+        Ok(sent.into_iter().zip(frames).map(|(sent, frame)| frame - sent).collect())
     }
 
     fn note(&mut self, kind: &'static str, outcome: &'static str, ticket: usize) {
@@ -153,15 +155,15 @@ impl Stage {
         self.next - 1
     }
 
-    /// Reads a ticket that nobody has seen, and does not wait.
-    pub async fn read_next(&mut self, gap: Duration) -> Result<()> {
+    /// Reads a ticket that nobody has seen, and does not wait. Tells when its last key was sent, milliseconds since 1970.
+    pub async fn read_next(&mut self, gap: Duration) -> Result<f64> {
         let at = self.take();
         self.note("entry", "ok", at);
         self.room.keyboard().read(&self.tickets[at].code, gap).await
     }
 
-    /// Reads one that came in some time ago.
-    pub async fn read_again(&mut self, gap: Duration) -> Result<()> {
+    /// The same with one that came in some time ago.
+    pub async fn read_again(&mut self, gap: Duration) -> Result<f64> {
         let at = self.next - 5;
         self.note("refuse", "already_admitted", at);
         self.room.keyboard().read(&self.tickets[at].code, gap).await

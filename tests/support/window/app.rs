@@ -1,5 +1,6 @@
 //! One run of the app, and what a steward does with it.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,12 @@ impl Setup {
     pub fn new(data: &Path, connect: impl ToString) -> Result<Self> {
         Ok(Self { program: program()?, data: data.to_owned(), connect: connect.to_string() })
     }
+
+    /// Told to the app.
+    #[must_use]
+    pub fn environment(&self) -> [(&str, &OsStr); 2] {
+        [("HVFLVSPOT_GATE_DATA", self.data.as_os_str()), ("HVFLVSPOT_GATE_CONNECT", self.connect.as_ref())]
+    }
 }
 
 /// `GATE_APP`, else the app beside this program (or beside the folder of tests that it stands in).
@@ -77,10 +84,10 @@ pub struct Seen {
     pub text: String,
     /// `log_no:seq`; absent if it is not recorded.
     pub place: Option<String>,
-    /// From the last key to the answer in the page; absent if no key asked for it.
-    pub made_ms: Option<f64>,
-    /// To the second frame after it.
-    pub painted_ms: Option<f64>,
+    /// When it stood in the page, milliseconds since 1970.
+    pub made_at: f64,
+    /// When the second frame after it began.
+    pub painted_at: f64,
 }
 
 impl Window {
@@ -94,8 +101,7 @@ impl Window {
         command
             .arg(format!("--port={port}"))
             .env("TAURI_WEBVIEW_AUTOMATION", "true")
-            .env("HVFLVSPOT_GATE_DATA", &setup.data)
-            .env("HVFLVSPOT_GATE_CONNECT", &setup.connect);
+            .envs(setup.environment());
         let driver = Kept::start(&mut command)?;
         let id = driver.id().context("the driver ended at once")?;
         let address = format!("127.0.0.1:{port}");
@@ -147,6 +153,12 @@ impl Window {
     #[must_use]
     pub const fn pid(&self) -> u32 {
         self.app
+    }
+
+    /// The app and all its processes.
+    #[must_use]
+    pub fn family(&self) -> Vec<u32> {
+        family(self.app)
     }
 
     /// Resident memory of all its processes, each shared page divided by its users, in bytes.
@@ -270,7 +282,7 @@ impl Window {
     /// If it cannot.
     pub async fn paste(&self, text: &str) -> Result<()> {
         self.room.copy(text).await?;
-        self.room.keyboard().press(&["Control", "v"])
+        self.room.keyboard().press(&["Control", "v"]).map(drop)
     }
 
     /// A key through the X server.
@@ -278,7 +290,7 @@ impl Window {
     /// # Errors
     /// If it cannot.
     pub fn key(&self, name: &str) -> Result<()> {
-        self.room.keyboard().press(&[name])
+        self.room.keyboard().press(&[name]).map(drop)
     }
 
     /// Enters a PIN on the pad.
@@ -379,7 +391,7 @@ impl Window {
     /// If none comes in time.
     pub async fn answer(&mut self) -> Result<Seen> {
         let script =
-            "const seen = window.__seen[arguments[0]]; return seen && seen.painted_ms !== null ? seen : null";
+            "const seen = window.__seen[arguments[0]]; return seen && seen.painted_at !== null ? seen : null";
         let mut seen = Value::Null;
         until("there is an answer", async || {
             seen = self.client.execute(script, vec![json!(self.looked_at)]).await?;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
 use fantoccini::key::Key;
+use hvflvspot::clock::{Clock as _, SystemClock};
+use time::OffsetDateTime;
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{
     ConnectionExt as _, GetKeyboardMappingReply, KEY_PRESS_EVENT, KEY_RELEASE_EVENT, Keycode, Keysym,
@@ -94,12 +96,13 @@ impl Keyboard {
         Ok(())
     }
 
-    /// Reads a code and ends it with Enter, a key every `gap`.
+    /// Reads a code and ends it with Enter, a key every `gap`. Tells when Enter was sent, milliseconds since 1970.
     ///
     /// # Errors
     /// If a character is on no key.
-    pub async fn read(&self, text: &str, gap: Duration) -> Result<()> {
+    pub async fn read(&self, text: &str, gap: Duration) -> Result<f64> {
         let shift = self.named("Shift")?;
+        let mut sent = 0.0;
         let mut pace = (!gap.is_zero()).then(|| tokio::time::interval(gap));
         let mut held = false;
         for keysym in text.chars().map(u32::from).chain([0xff0d]) {
@@ -111,26 +114,30 @@ impl Keyboard {
                 held = shifted;
                 self.send(if held { KEY_PRESS_EVENT } else { KEY_RELEASE_EVENT }, shift)?;
             }
+            sent = now_ms();
             self.send(KEY_PRESS_EVENT, code)?;
             self.send(KEY_RELEASE_EVENT, code)?;
             self.display.flush()?;
         }
-        self.arrived()
+        self.arrived()?;
+        Ok(sent)
     }
 
-    /// Keys held together, such as `["Control", "v"]`.
+    /// Keys held together, such as `["Control", "v"]`. Tells when they were sent, milliseconds since 1970.
     ///
     /// # Errors
     /// If one has no such name.
-    pub fn press(&self, names: &[&str]) -> Result<()> {
+    pub fn press(&self, names: &[&str]) -> Result<f64> {
         let codes = names.iter().map(|name| self.named(name)).collect::<Result<Vec<_>>>()?;
+        let sent = now_ms();
         for code in &codes {
             self.send(KEY_PRESS_EVENT, *code)?;
         }
         for code in codes.iter().rev() {
             self.send(KEY_RELEASE_EVENT, *code)?;
         }
-        self.arrived()
+        self.arrived()?;
+        Ok(sent)
     }
 
     /// Waits until the display has taken everything.
@@ -138,6 +145,11 @@ impl Keyboard {
         self.display.get_input_focus()?.reply()?;
         Ok(())
     }
+}
+
+/// The clock that a page's `performance.timeOrigin` is of.
+fn now_ms() -> f64 {
+    (SystemClock.now() - OffsetDateTime::UNIX_EPOCH).as_seconds_f64() * 1e3
 }
 
 fn codes(first: Keycode, mapping: &GetKeyboardMappingReply) -> BTreeMap<Keysym, (Keycode, bool)> {
