@@ -17,6 +17,7 @@ describe('hard days', () => {
     [{ kind: 'database_newer', found: 3, known: 1 }, true],
     [{ kind: 'clock_wrong', offset_ms: 3_600_000 }, false],
     [{ kind: 'revoked', unsent: 12, wiped: false }, true],
+    [{ kind: 'revoked', unsent: 0, wiped: false }, true],
     [{ kind: 'revoked', unsent: 0, wiped: true }, true],
     [{ kind: 'manifest_expired', since: '2026-11-21T17:00:00Z' }, false],
     [{ kind: 'manifest_unusable', detail: 'not signed' }, true],
@@ -33,6 +34,13 @@ describe('hard days', () => {
     expect(within(view).getAllByRole('listitem').map((li) => li.textContent)).toEqual(advice.steps);
     expect(advice.blocks).toBe(blocks);
     expect(within(view).queryByRole('button', { name: en['trouble.supervised'] }) === null).toBe(blocks);
+  });
+
+  it('nothing is left to be sent, and it is not called 0 scans', async () => {
+    app.state = { ...app.state, trouble: { kind: 'revoked', unsent: 0, wiped: false } };
+    await open();
+    expect(screen.getByTestId('trouble').textContent).toContain(en['trouble.revoked.sent']);
+    expect(screen.getByTestId('trouble').textContent).not.toContain('0 scans');
   });
 
   it('goes once the app says that it is over', async () => {

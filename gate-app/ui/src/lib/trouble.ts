@@ -35,7 +35,8 @@ export function advise(trouble: Trouble, i18n: I18n, now: string): Advice {
     case 'clock_wrong':
       return of(i18n.t('trouble.clock_wrong.what', { offset: format.duration(trouble.offset_ms) }), false);
     case 'revoked':
-      return of(trouble.wiped ? i18n.t('trouble.revoked.wiped') : i18n.n('trouble.revoked.what', trouble.unsent), true);
+      if (trouble.wiped) return of(i18n.t('trouble.revoked.wiped'), true);
+      return of(trouble.unsent > 0 ? i18n.n('trouble.revoked.what', trouble.unsent) : i18n.t('trouble.revoked.sent'), true);
     case 'manifest_expired':
       return of(i18n.t('trouble.manifest_expired.what', { time: format.time(trouble.since, now) }), false);
     case 'manifest_unusable':

@@ -438,6 +438,7 @@ export const de: Catalogue = {
   'trouble.revoked.title': 'Dieses Gerät wurde außer Betrieb genommen',
   'trouble.revoked.what_one': 'Der Veranstalter hat es gesperrt. {count} Scan wartet noch auf das Senden.',
   'trouble.revoked.what_other': 'Der Veranstalter hat es gesperrt. {count} Scans warten noch auf das Senden.',
+  'trouble.revoked.sent': 'Der Veranstalter hat es gesperrt. Alle Scans wurden gesendet; die Gästedaten werden entfernt, sobald der Server sie bestätigt hat.',
   'trouble.revoked.wiped': 'Der Veranstalter hat es gesperrt. Alle Scans wurden gesendet und die Gästedaten entfernt.',
   'trouble.revoked.do': 'Die Schlange mit einem anderen Gerät weiterführen.\nDieses verbunden lassen, bis alle Scans gesendet sind.\nZum Wiederverwenden neu anmelden.',
   'trouble.manifest_expired.title': 'Die Daten sind zu alt',

@@ -437,6 +437,7 @@ export const en = {
   'trouble.revoked.title': 'This device was taken out of use',
   'trouble.revoked.what_one': 'The organizer has revoked it. {count} scan still waits to be sent.',
   'trouble.revoked.what_other': 'The organizer has revoked it. {count} scans still wait to be sent.',
+  'trouble.revoked.sent': 'The organizer has revoked it. All scans were sent; the guest data is removed as soon as the server has confirmed them.',
   'trouble.revoked.wiped': 'The organizer has revoked it. All scans were sent and the guest data was removed.',
   'trouble.revoked.do': 'Use another device for the queue.\nKeep this one connected until all scans are sent.\nTo use it again, enrol it anew.',
   'trouble.manifest_expired.title': 'The data is too old',

@@ -438,6 +438,7 @@ export const es: Catalogue = {
   'trouble.revoked.title': 'Este dispositivo se retiró del servicio',
   'trouble.revoked.what_one': 'El organizador lo ha revocado. {count} escaneo sigue sin enviar.',
   'trouble.revoked.what_other': 'El organizador lo ha revocado. {count} escaneos siguen sin enviar.',
+  'trouble.revoked.sent': 'El organizador lo ha revocado. Se enviaron todos los escaneos; los datos del público se borrarán en cuanto el servidor los confirme.',
   'trouble.revoked.wiped': 'El organizador lo ha revocado. Se enviaron todos los escaneos y se borraron los datos del público.',
   'trouble.revoked.do': 'Sigue la cola con otro dispositivo.\nDeja este conectado hasta que se envíen todos los escaneos.\nPara volver a usarlo, regístralo de nuevo.',
   'trouble.manifest_expired.title': 'Los datos son demasiado viejos',

@@ -438,6 +438,7 @@ export const fr: Catalogue = {
   'trouble.revoked.title': 'Cet appareil a été mis hors service',
   'trouble.revoked.what_one': 'L’organisateur l’a révoqué. {count} scan attend encore d’être envoyé.',
   'trouble.revoked.what_other': 'L’organisateur l’a révoqué. {count} scans attendent encore d’être envoyés.',
+  'trouble.revoked.sent': 'L’organisateur l’a révoqué. Tous les scans sont envoyés ; les données du public seront effacées dès que le serveur les aura confirmés.',
   'trouble.revoked.wiped': 'L’organisateur l’a révoqué. Tous les scans sont envoyés et les données du public effacées.',
   'trouble.revoked.do': 'Continuez la file avec un autre appareil.\nLaissez celui-ci connecté jusqu’à ce que tout soit envoyé.\nPour le réutiliser, inscrivez-le de nouveau.',
   'trouble.manifest_expired.title': 'Les données sont trop vieilles',
