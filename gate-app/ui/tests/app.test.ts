@@ -63,6 +63,24 @@ describe('a verdict', () => {
     expect(screen.queryByTestId('verdict')).toBeNull();
   });
 
+  it('starts anew with the next one: its time, and what is pressed', async () => {
+    await open();
+    await scan('HV1:A');
+    await settle(gate.settings.ok_ms - 100);
+    const view = screen.getByTestId('verdict');
+    const undo = within(view).getByRole('button', { name: new RegExp(en['verdict.undo']) });
+    expect(view.classList.contains('fading')).toBe(true);
+    await scan('HV1:B');
+    expect(screen.getByTestId('verdict')).toBe(view);
+    expect(view.classList.contains('fading')).toBe(false);
+    // A press that began on the first one's button is none on the second's.
+    expect(undo.isConnected).toBe(false);
+    await settle(gate.settings.ok_ms - 100);
+    expect(screen.queryByTestId('verdict')).not.toBeNull();
+    await settle(100);
+    expect(screen.queryByTestId('verdict')).toBeNull();
+  });
+
   it('given once more after a power cut names no note that is not there', async () => {
     await open();
     await scan('DEMO:ok:resumed');
@@ -153,7 +171,11 @@ describe('a verdict', () => {
     };
     void gate.scanning.scan('HV1:slow', 'reader');
     void gate.scanning.scan('HV1:fast', 'reader');
-    await settle(1000);
+    await settle(100);
+    expect(gate.scanning.checking).toBe(false);
+    await settle(200);
+    expect(gate.scanning.checking).toBe(true);
+    await settle(700);
     expect(order).toEqual(['ask HV1:slow', 'answer HV1:slow', 'ask HV1:fast', 'answer HV1:fast']);
     expect(gate.scanning.checking).toBe(false);
   });

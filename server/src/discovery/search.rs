@@ -354,12 +354,18 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Whether the first of the order are found without reading over many others: nothing but the words narrows it.
+    /// Whether the first of the order are found without reading over many others, and likely match: nothing but the words
+    /// narrows it much.
     fn is_short(&self) -> bool {
         let narrow = self.narrow;
         let anywhere = narrow.near.is_none() && narrow.place.is_none() && narrow.city_key.is_none();
         let currency = narrow.currency.is_none() || self.by == RankBy::Price;
-        anywhere && currency && narrow.category_id.is_none() && narrow.starts_from.is_none()
+        let priced = narrow.price_min.is_some() || narrow.price_max.is_some();
+        anywhere
+            && currency
+            && !priced
+            && [narrow.starts_from, narrow.to] == [None; 2]
+            && narrow.category_id.is_none()
     }
 
     /// A page among the first of the order, if they fill it.

@@ -26,7 +26,7 @@ async fn multiply(stage: &Stage, times: i32) -> Result<()> {
         "insert into event_search (organizer_id, event_id, slug, title, summary, category_id, organizer_name, venue_name,
                                    city, time_zone, starts_at, currency, price_from_minor, available, document, named,
                                    name_key, place_key, city_key, form, updated_at)
-         select organizer_id, gen_random_uuid(), slug || '-' || n, title, summary, category_id, organizer_name, venue_name,
+         select organizer_id, md5(title || n)::uuid, slug || '-' || n, title, summary, category_id, organizer_name, venue_name,
                 city, time_zone, starts_at + n * interval '1 hour', currency, case when n % 3 = 0 then 0 else 2000 end,
                 n % 4 = 0, document, named, name_key, place_key, city_key, form, updated_at
            from event_search cross join generate_series(1, $1) as n",
@@ -36,7 +36,7 @@ async fn multiply(stage: &Stage, times: i32) -> Result<()> {
     .await?;
     sqlx::raw_sql(
         "insert into event_words select organizer_id, event_id, strip(document) from event_search on conflict do nothing;
-         insert into event_words_sample select * from event_words where get_byte(uuid_send(event_id), 15) < 32
+         insert into event_words_sample select * from event_words where get_byte(uuid_send(event_id), 15) % 8 = 0
              on conflict do nothing",
     )
     .execute(&mut admin)
@@ -134,7 +134,7 @@ async fn the_first_who_asks_what_very_many_have_is_told_about_how_many() -> Resu
     assert!(first.estimated);
     // Five standard deviations of a sample of one in eight.
     assert!((10_500..13_500).contains(&first.total), "{first:?}");
-    assert!((3_500..4_500).contains(&first.free), "{first:?}");
+    assert!((3_300..4_700).contains(&first.free), "{first:?}");
     assert_eq!(first.categories, [("music".to_owned(), first.total)]);
     assert_eq!(first.cities.iter().map(|(_, events)| events).sum::<i64>(), first.total);
     stage.app().background.wait().await;

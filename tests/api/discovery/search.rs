@@ -444,10 +444,10 @@ async fn many_matches_are_read_in_order_and_paged_as_well() -> Result<()> {
                 name_key, place_key, city_key, named, available, popularity, form)
          select organizer_id, id, slug, 'Owl ' || n, artists, summary, category_id, organizer_name, venue_name, city,
                 latitude + n * 0.0001, longitude, time_zone, starts_at + n * interval '1 minute', currency,
-                price_from_minor + n, document, updated_at, name_key, place_key, city_key, named, available, n % 50, form
+                price_from_minor + n, document, updated_at, name_key, place_key, city_key, named, n > 3300, n % 50, form
            from event_search, n",
         "insert into event_words_sample
-         select organizer_id, event_id, strip(document) from event_search where get_byte(uuid_send(event_id), 15) < 32
+         select organizer_id, event_id, strip(document) from event_search where get_byte(uuid_send(event_id), 15) % 8 = 0
              on conflict do nothing",
     ] {
         sqlx::query(statement).execute(&mut owner).await?;
@@ -474,12 +474,12 @@ async fn many_matches_are_read_in_order_and_paged_as_well() -> Result<()> {
         "q=owl&sort=popularity",
         "city=wien",
         "latitude=48.2&longitude=16.4&sort=distance",
-        "q=owl&sort=date&currency=EUR&price_min=5300",
+        "q=owl&sort=date&available=true",
     ];
     let mut told = Vec::new();
     for query in queries {
         let seen = all(query).await?;
-        let expected = if query.contains("price_min") { 201 } else { 3_501 };
+        let expected = if query.contains("available") { 201 } else { 3_501 };
         assert_eq!(seen.len(), expected, "{query}");
         assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), expected, "{query}");
         if expected == 3_501 && !query.contains("popularity") {
