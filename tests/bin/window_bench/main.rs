@@ -1,6 +1,8 @@
 //! The real release app with an event of 100,000 tickets: how long an answer takes from the reader's last key to the
 //! painted screen, what memory all its processes take, and whether 200 scans a minute by keyboard are, each one of them,
-//! in the device's log and the server's. Figures as `hvflvspot bench` prints them. Run by `scripts/third/window --bench`.
+//! in the device's log and the server's. Figures as `hvflvspot bench` prints them. Run by `scripts/third/window --bench`,
+//! which hands on: `--minutes=N` of the last part, `--scans=N` of the part before, `--tickets=N`, `--json`, `--first=SCRIPT` to
+//! try what a change of the page is worth, and `--part=latency|memory|pace|undo` for one part alone.
 
 mod stage;
 
@@ -15,6 +17,8 @@ use stage::Stage;
 const TICKETS: usize = 100_000;
 const TIMED: usize = 300;
 const MANY: usize = 5_000;
+/// Memory is looked at so often on the way.
+const PARTS: usize = 4;
 /// Scans of the last part: 200 a minute.
 const PACE: Duration = Duration::from_millis(300);
 /// Every eleventh scan repeats an earlier one: 10 % of as many codes.
@@ -29,8 +33,9 @@ async fn main() -> Result<()> {
     let told = |name: &str| args.iter().find_map(|a| a.strip_prefix(name));
     let minutes = told("--minutes=").map_or(Ok(5), str::parse)?;
     let tickets = told("--tickets=").map_or(Ok(TICKETS), str::parse)?;
+    let scans = told("--scans=").map_or(Ok(MANY), str::parse)?;
     let part = told("--part=");
-    let distinct = TIMED + MANY + 200 * minutes + 10;
+    let distinct = TIMED + scans + 200 * minutes + 10;
     let mut stage = Stage::open(tickets, distinct).await?;
     if let Some(script) = told("--first=") {
         stage.window.execute(script, vec![]).await?;
@@ -41,7 +46,7 @@ async fn main() -> Result<()> {
         timed(&mut stage, report).await?;
     }
     if part.is_none_or(|part| part == "memory") {
-        many(&mut stage, report, rest).await?;
+        many(&mut stage, report, rest, scans).await?;
     }
     if part.is_none_or(|part| part == "pace") {
         paced(&mut stage, report, minutes).await?;
@@ -91,19 +96,19 @@ async fn timed(stage: &mut Stage, report: Report) -> Result<()> {
 }
 
 /// Thousands of scans, as fast as the window takes them.
-async fn many(stage: &mut Stage, report: Report, rest: u64) -> Result<()> {
+async fn many(stage: &mut Stage, report: Report, rest: u64, scans: usize) -> Result<()> {
     let mut before = rest;
     let begun = SystemClock.monotonic();
-    for half in 1..=2 {
-        stage.dispatch(MANY / 2).await?;
+    for part in 1..=PARTS {
+        stage.dispatch(scans / PARTS).await?;
         stage.all_sent().await?;
         let now = stage.settled().await?;
-        let case = format!("all processes, {} scans later", half * MANY / 2);
+        let case = format!("all processes, {} scans later", part * scans / PARTS);
         report.against(&case, "memory", mib(now), "MiB", mib(before));
         before = now;
     }
     let secs = SystemClock.monotonic().saturating_sub(begun).as_secs_f64();
-    report.plain("keys made in the page", "scans", MANY as f64 / secs, "1/s");
+    report.plain("keys made in the page", "scans", scans as f64 / secs, "1/s");
     Ok(())
 }
 
