@@ -70,11 +70,14 @@ describe('a verdict', () => {
     const view = screen.getByTestId('verdict');
     const undo = within(view).getByRole('button', { name: new RegExp(en['verdict.undo']) });
     expect(view.classList.contains('fading')).toBe(true);
+    await fireEvent.pointerDown(undo);
     await scan('HV1:B');
     expect(screen.getByTestId('verdict')).toBe(view);
     expect(view.classList.contains('fading')).toBe(false);
     // A press that began on the first one's button is none on the second's.
-    expect(undo.isConnected).toBe(false);
+    await fireEvent.click(undo);
+    expect(gate.asking).toBeNull();
+    expect(gate.scanning.held).toBe(false);
     await settle(gate.settings.ok_ms - 100);
     expect(screen.queryByTestId('verdict')).not.toBeNull();
     await settle(100);
