@@ -81,7 +81,7 @@ impl Columns {
                 self.kinds.push(kind.clone());
                 next
             });
-            self.sampled += usize::from(search::sampled(of.event_id));
+            self.sampled += usize::from(of.sampled);
             self.rows.push(Row {
                 event_id: of.event_id,
                 kind,
@@ -266,6 +266,7 @@ mod tests {
             over_at: datetime!(2026-12-01 23:00 UTC) + time::Duration::days(i64::try_from(n).unwrap()),
             latitude: (n != 8).then_some(48.0 + f64::from(u32::try_from(n).unwrap())),
             longitude: (n != 8).then_some(16.0),
+            sampled: n.is_multiple_of(8),
         }
     }
 

@@ -563,7 +563,7 @@ pub async fn with_words(conn: &mut PgConnection, document: &str) -> Result<Vec<U
     }
 }
 
-/// The same among every eighth event, those of [`sampled`]. Nothing for phrases: the sample does not know where words stand.
+/// The same among every eighth event, those that are [`Counted::sampled`]. Nothing for phrases: the sample does not know where words stand.
 pub async fn sample_with_words(conn: &mut PgConnection, document: &str) -> Result<Vec<Uuid>, sqlx::Error> {
     if document.contains("<->") {
         return Ok(Vec::new());
@@ -593,12 +593,6 @@ pub async fn sample_has(conn: &mut PgConnection, document: &str, enough: i64) ->
     Ok(found >= enough)
 }
 
-/// Whether [`sample_with_words`] may hold an event: every eighth of a series too, whose dates follow each other.
-#[must_use]
-pub const fn sampled(event_id: Uuid) -> bool {
-    event_id.as_bytes()[15].is_multiple_of(8)
-}
-
 /// What an event is counted by.
 #[derive(Debug, Clone)]
 pub struct Counted {
@@ -615,6 +609,8 @@ pub struct Counted {
     pub over_at: OffsetDateTime,
     pub latitude: Option<f64>,
     pub longitude: Option<f64>,
+    /// Whether it is in the sample: every eighth is, of a series too, whose dates follow each other.
+    pub sampled: bool,
 }
 
 /// A part of all events, in order of organizer and event.
@@ -627,7 +623,7 @@ pub async fn counted_after(
     sqlx::query_as!(
         Counted,
         r#"select organizer_id, event_id, category_id, city_key, city, place_key, currency, price_from_minor, available,
-                  starts_at, over_at as "over_at!", latitude, longitude
+                  starts_at, over_at as "over_at!", latitude, longitude, event_sampled(event_id) as "sampled!"
              from event_search
             where $1::uuid is null or (organizer_id, event_id) > ($1, $2::uuid)
             order by organizer_id, event_id

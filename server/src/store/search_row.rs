@@ -157,7 +157,7 @@ pub async fn write(
          returning organizer_id, event_id, strip(document) as words),
          sampled as (
          insert into event_words_sample (organizer_id, event_id, words)
-         select organizer_id, event_id, words from written where get_byte(uuid_send(event_id), 15) % 8 = 0
+         select organizer_id, event_id, words from written where event_sampled(event_id)
          on conflict (organizer_id, event_id) do update set words = excluded.words)
          insert into event_words (organizer_id, event_id, words)
          select organizer_id, event_id, words from written

@@ -36,7 +36,7 @@ async fn multiply(stage: &Stage, times: i32) -> Result<()> {
     .await?;
     sqlx::raw_sql(
         "insert into event_words select organizer_id, event_id, strip(document) from event_search on conflict do nothing;
-         insert into event_words_sample select * from event_words where get_byte(uuid_send(event_id), 15) % 8 = 0
+         insert into event_words_sample select * from event_words where event_sampled(event_id)
              on conflict do nothing",
     )
     .execute(&mut admin)

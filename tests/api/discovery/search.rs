@@ -447,7 +447,7 @@ async fn many_matches_are_read_in_order_and_paged_as_well() -> Result<()> {
                 price_from_minor + n, document, updated_at, name_key, place_key, city_key, named, n > 3300, n % 50, form
            from event_search, n",
         "insert into event_words_sample
-         select organizer_id, event_id, strip(document) from event_search where get_byte(uuid_send(event_id), 15) % 8 = 0
+         select organizer_id, event_id, strip(document) from event_search where event_sampled(event_id)
              on conflict do nothing",
     ] {
         sqlx::query(statement).execute(&mut owner).await?;
