@@ -26,6 +26,7 @@ use super::{KeyError, open_key, organizer_key, record};
 use crate::app::AppState;
 use crate::domain::device::AFTER_EVENT;
 use crate::store::devices::{self, Device, NewDevice};
+use crate::store::directory::{self, Place};
 use crate::store::manifests::Configuration;
 use crate::store::{import, is_unique_violation, manifests, scans};
 
@@ -325,7 +326,8 @@ async fn make_virtual(
         confirmed_by: None,
     };
     devices::insert(conn, organizer.0, &new).await?;
-    devices::claim_key(conn, "device", &device.to_string(), organizer.0, event.0).await?;
+    let place = Place { organizer_id: organizer.0, event_id: Some(event.0) };
+    directory::claim(conn, "device", &device.to_string(), place).await?;
     Ok(())
 }
 

@@ -10,7 +10,8 @@ pub struct Place {
     pub event_id: Option<Uuid>,
 }
 
-/// Looks a key up. Kinds: `organizer`, `event`, `slug`, `kid` (hex of the kid, a dot, hex of the key).
+/// Looks a key up. Kinds: `organizer`, `event`, `slug`, `slot`, `device`,
+/// `payment`, `payment_account`, `kid` (hex of the kid, a dot, hex of the key).
 pub async fn find(conn: &mut PgConnection, kind: &str, key: &str) -> Result<Option<Place>, sqlx::Error> {
     sqlx::query_as!(
         Place,
@@ -34,6 +35,26 @@ pub async fn add(conn: &mut PgConnection, kind: &str, key: &str, place: Place) -
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Adds a key as [`add`] does, if nobody holds it. False if somebody does.
+pub async fn claim(
+    conn: &mut PgConnection,
+    kind: &str,
+    key: &str,
+    place: Place,
+) -> Result<bool, sqlx::Error> {
+    let taken = sqlx::query!(
+        "insert into directory (kind, key, organizer_id, event_id) values ($1, $2, $3, $4)
+         on conflict (kind, key) do nothing",
+        kind,
+        key,
+        place.organizer_id,
+        place.event_id,
+    )
+    .execute(conn)
+    .await?;
+    Ok(taken.rows_affected() == 1)
 }
 
 /// All organizers, for jobs: listed without locks, visited one by one.

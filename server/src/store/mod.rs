@@ -54,6 +54,7 @@ pub mod search_words;
 pub mod series;
 pub mod sessions;
 pub mod signing_key;
+pub mod slots;
 pub mod stats;
 pub mod sweep;
 pub mod system;

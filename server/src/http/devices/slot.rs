@@ -26,9 +26,10 @@ use crate::domain::device::{
 use crate::gates::organizer_key;
 use crate::http::gates::{first_root, origin};
 use crate::http::{ApiError, ApiJson, ApiPath, ApiQuery, Member, Page, PageQuery, Problem};
-use crate::store::Tx;
-use crate::store::devices::{self, Device, NewDevice, NewSlot, SlotKey};
-use crate::store::manifests;
+use crate::store::devices::{self, Device, NewDevice};
+use crate::store::directory::{self, Place};
+use crate::store::slots::{self, NewSlot, SlotKey};
+use crate::store::{Tx, manifests};
 
 /// Names tried for a typed code before we give up; there are a million.
 const NAMES_TRIED: usize = 16;
@@ -141,11 +142,12 @@ pub(super) async fn create(
     if now >= times.ends_at.unwrap_or(times.starts_at) + AFTER_EVENT {
         return Err(event_over());
     }
-    devices::release_names(&mut tx, organizer, now).await?;
+    slots::release_names(&mut tx, organizer, now).await?;
     let slot_id = app.rng.uuid(&*app.clock);
     let secret = Nonce16(app.rng.bytes());
-    let typed = claim_typed(&app, &mut tx, organizer, event_id).await?;
-    devices::claim_key(&mut tx, "slot", &slot_id.to_string(), organizer, event_id).await?;
+    let place = Place { organizer_id: organizer, event_id: Some(event_id) };
+    let typed = claim_typed(&app, &mut tx, place).await?;
+    directory::claim(&mut tx, "slot", &slot_id.to_string(), place).await?;
     let new = NewSlot {
         slot_id,
         event_id,
@@ -159,7 +161,7 @@ pub(super) async fn create(
         created_at: now,
         expires_at: now + SLOT_TTL,
     };
-    devices::insert_slot(&mut tx, organizer, &new).await?;
+    slots::insert(&mut tx, organizer, &new).await?;
     let root = first_root(&manifests::trust_roots(&mut tx, organizer, 0).await?)?;
     note(
         &app,
@@ -170,7 +172,7 @@ pub(super) async fn create(
         json!({ "event_id": event_id }),
     )
     .await?;
-    let slot = devices::lock_slot(&mut tx, organizer, SlotKey::Id(slot_id)).await?.ok_or_else(no_slot)?;
+    let slot = slots::lock(&mut tx, organizer, SlotKey::Id(slot_id)).await?.ok_or_else(no_slot)?;
     tx.commit().await?;
 
     let server = origin(&app)?;
@@ -184,15 +186,10 @@ pub(super) async fn create(
 }
 
 /// A typed code whose name nobody else holds now.
-async fn claim_typed(
-    app: &AppState,
-    tx: &mut Tx,
-    organizer: Uuid,
-    event_id: Uuid,
-) -> Result<TypedCode, ApiError> {
+async fn claim_typed(app: &AppState, tx: &mut Tx, place: Place) -> Result<TypedCode, ApiError> {
     for _ in 0..NAMES_TRIED {
         let typed = TypedCode::from_random(app.rng.bytes());
-        if devices::claim_key(tx, "slot", &typed.slot, organizer, event_id).await? {
+        if directory::claim(tx, "slot", &typed.slot, place).await? {
             return Ok(typed);
         }
     }
@@ -223,7 +220,7 @@ pub(super) async fn list(
     let (after, limit) = (query.after(LIST)?, query.limit());
     let mut tx = app.db.tenant(member.organizer_id).await?;
     event(&mut tx, member.organizer_id, event_id).await?;
-    let slots = devices::slots(&mut tx, member.organizer_id, event_id, after, limit + 1).await?;
+    let slots = slots::of_event(&mut tx, member.organizer_id, event_id, after, limit + 1).await?;
     tx.commit().await?;
     let now = app.clock.now();
     Ok(Json(Page::of(LIST, limit, slots, |s| (s.created_at, s.slot_id), |s| SlotJson::of(&s, now))))
@@ -245,7 +242,7 @@ pub(super) async fn get(
 }
 
 async fn slot_of(tx: &mut Tx, member: &Member, event_id: Uuid, slot_id: Uuid) -> Result<Slot, ApiError> {
-    let slot = devices::lock_slot(tx, member.organizer_id, SlotKey::Id(slot_id)).await?;
+    let slot = slots::lock(tx, member.organizer_id, SlotKey::Id(slot_id)).await?;
     slot.filter(|s| s.event_id == event_id).ok_or_else(no_slot)
 }
 
@@ -277,14 +274,13 @@ pub(super) async fn confirm(
         Ok(Confirm::Again(device)) => DeviceId(device),
         Ok(Confirm::Make(revealed)) => {
             let device = make_device(&app, &mut tx, &member, &slot, &revealed).await?;
-            if !devices::confirm_slot(&mut tx, organizer, slot_id, device.0, member.user.user_id, now).await?
-            {
+            if !slots::confirm(&mut tx, organizer, slot_id, device.0, member.user.user_id, now).await? {
                 return Err(ApiError::conflict("state_conflict", "the invitation has changed meanwhile"));
             }
             device
         }
         Err(ConfirmRefusal::WrongDigits) => {
-            devices::spend_try(&mut tx, organizer, slot_id, now).await?;
+            slots::spend_try(&mut tx, organizer, slot_id, now).await?;
             tx.commit().await?;
             return Err(ApiError::unprocessable(
                 "digits_differ",
@@ -347,7 +343,8 @@ async fn make_device(
         confirmed_by: Some(member.user.user_id),
     };
     devices::insert(tx, organizer, &new).await?;
-    devices::claim_key(tx, "device", &device.to_string(), organizer, slot.event_id).await?;
+    let place = Place { organizer_id: organizer, event_id: Some(slot.event_id) };
+    directory::claim(tx, "device", &device.to_string(), place).await?;
     let detail = json!({ "event_id": slot.event_id, "slot_id": slot.slot_id, "number": certificate.number });
     note(app, tx, member, "device.confirmed", ("device", device.0), detail).await?;
     Ok(device)
@@ -366,7 +363,7 @@ pub(super) async fn decline(
     let (organizer, now) = (member.organizer_id, app.clock.now());
     let mut tx = app.db.tenant(organizer).await?;
     slot_of(&mut tx, &member, event_id, slot_id).await?;
-    if !devices::decline_slot(&mut tx, organizer, slot_id, member.user.user_id, now).await? {
+    if !slots::decline(&mut tx, organizer, slot_id, member.user.user_id, now).await? {
         return Err(ApiError::conflict("confirmed", "the device is confirmed already: revoke it instead"));
     }
     note(&app, &mut tx, &member, "device_slot.declined", ("device_slot", slot_id), json!({})).await?;

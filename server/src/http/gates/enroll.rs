@@ -18,8 +18,8 @@ use crate::domain::device::{
 };
 use crate::http::error::ApiError;
 use crate::http::extract::ApiBytes;
-use crate::store::devices::{self, SlotKey};
-use crate::store::{Tx, directory, manifests};
+use crate::store::slots::{self, SlotKey};
+use crate::store::{Tx, devices, directory, manifests};
 
 /// Enrolment of a device, step by step: commit, reveal, poll. Every step may be repeated.
 #[utoipa::path(post, path = "/gates/enroll", operation_id = "gate_enroll", tag = "gates",
@@ -71,7 +71,7 @@ async fn commit(
         Invitation::Link { slot, .. } => SlotKey::Id(Uuid::from_bytes(slot.0)),
         Invitation::Typed { .. } => SlotKey::Name(&name),
     };
-    let slot = devices::lock_slot(&mut tx, organizer.0, key).await?.ok_or_else(refused)?;
+    let slot = slots::lock(&mut tx, organizer.0, key).await?.ok_or_else(refused)?;
     let now = app.clock.now();
     let attempt = match slot.commit(kind, &secret, commitment, now) {
         Ok(Commit::Again(attempt)) => attempt,
@@ -82,13 +82,13 @@ async fn commit(
                 commitment: *commitment,
                 server_nonce: Nonce32(app.rng.bytes()),
             };
-            if !devices::commit_slot(&mut tx, organizer.0, slot.slot_id, &attempt, now + SLOT_TTL).await? {
+            if !slots::commit(&mut tx, organizer.0, slot.slot_id, &attempt, now + SLOT_TTL).await? {
                 return Err(used());
             }
             attempt
         }
         Err(CommitRefusal::WrongSecret) => {
-            devices::spend_try(&mut tx, organizer.0, slot.slot_id, now).await?;
+            slots::spend_try(&mut tx, organizer.0, slot.slot_id, now).await?;
             tx.commit().await?;
             return Err(refused());
         }
@@ -151,7 +151,7 @@ async fn reveal(
             device_nonce: *device_nonce,
             digits: digits(&origin(app)?, &root, public_key, device_nonce, &attempt.server_nonce),
         };
-        if !devices::reveal_slot(&mut tx, organizer.0, slot.slot_id, &revealed).await? {
+        if !slots::reveal(&mut tx, organizer.0, slot.slot_id, &revealed).await? {
             return Err(over());
         }
         tx.commit().await?;
@@ -192,7 +192,7 @@ async fn poll(
 async fn attempt(app: &AppState, enrolment: &Nonce16) -> Result<(OrganizerId, Tx, Slot), ApiError> {
     let id = Uuid::from_bytes(enrolment.0);
     let Some((organizer, mut tx)) = resolve(app, &id.to_string()).await? else { return Err(over()) };
-    let slot = devices::lock_slot(&mut tx, organizer.0, SlotKey::Id(id)).await?.ok_or_else(over)?;
+    let slot = slots::lock(&mut tx, organizer.0, SlotKey::Id(id)).await?.ok_or_else(over)?;
     Ok((organizer, tx, slot))
 }
 
