@@ -1,4 +1,4 @@
-//! Disks that take nothing: a screen that says so, and never green without a record.
+//! Disks that take nothing: a screen that says so, and never green without a record. Starts while the window before ends.
 
 use anyhow::{Context as _, Result, ensure};
 use hvflvspot::tour::gate::Gate;
@@ -113,7 +113,7 @@ async fn who_closes_the_window_and_starts_it_again_has_a_window() -> Result<()> 
     post.window.paste_into("Enrolment link", &link).await?;
     post.window.press("Connect").await?;
     let (asked, _) = silent.accept().await?;
-    let before = post.window.family();
+    let (app, before) = (post.window.pid(), post.window.family());
     post.room.keyboard().press(&["Alt", "F4"])?;
     until("it is being closed", async || {
         let answer = post.window.ask("app_state", json!({})).await;
@@ -126,6 +126,9 @@ async fn who_closes_the_window_and_starts_it_again_has_a_window() -> Result<()> 
     let started = tokio::time::timeout(std::time::Duration::from_secs(60), start.wait()).await??;
     ensure!(started.success(), "the window that is there answers for it: {started}");
     drop((asked, silent));
-    // The same process: that of the page is another one.
-    until("a page follows", async || Ok(post.window.family().iter().any(|id| !before.contains(id)))).await
+    until("a page follows, by the same process and no other one of before", async || {
+        let now = post.window.family();
+        Ok(now.len() > 1 && now.iter().all(|id| *id == app || !before.contains(id)))
+    })
+    .await
 }

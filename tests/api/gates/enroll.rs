@@ -6,7 +6,8 @@ use shared::bytes::{Nonce16, Nonce32};
 use shared::wire::enroll::TypedCode;
 use shared::wire::gates::{EnrollAnswer, Invitation};
 
-use crate::venue::{Machine, Venue, typed};
+use crate::machine::{Machine, typed};
+use crate::venue::Venue;
 
 #[tokio::test]
 async fn a_machine_with_the_link_becomes_a_device_when_the_digits_are_confirmed() -> Result<()> {

@@ -13,7 +13,8 @@ use sqlx::Row as _;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::venue::{Sold, TestDevice, Venue};
+use crate::device::TestDevice;
+use crate::venue::{Sold, Venue};
 
 const SECOND_TYPE: &str = "22222222-2222-7222-8222-222222222222";
 const SLOT_MS: i64 = 300_000;

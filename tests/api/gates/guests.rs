@@ -13,7 +13,8 @@ use shared::wire::gates::ManifestBody;
 use shared::wire::guests::{GuestPage, GuestRow, MAX_PAGE_RECORDS, PlainGuest};
 use support::server::Reply;
 
-use crate::venue::{Sold, TestDevice, Venue, next_header, row, run};
+use crate::device::TestDevice;
+use crate::venue::{Sold, Venue, next_header, row, run};
 
 const PATH: &str = "/gates/guest-records";
 

@@ -8,6 +8,7 @@ use shared::log::run::{entry_hash, sign_run};
 use shared::wire::gates::Hole;
 use uuid::Uuid;
 
+use crate::device::TestDevice;
 use crate::venue::Venue;
 
 fn ticket(n: u128) -> TicketId {
@@ -192,7 +193,7 @@ async fn runs_over_the_limit_and_broken_ones_are_refused_whole() -> Result<()> {
     let reply = gate.try_upload(&venue, &garbage).await?.0;
     assert_eq!(reply.body["errors"][0]["field"], "run.entries[2]");
     let headers = gate.sign(&venue, "POST", "/gates/log", None, &[1, 2, 3]);
-    let (reply, _) = crate::venue::TestDevice::send::<shared::wire::gates::UploadAnswer>(
+    let (reply, _) = TestDevice::send::<shared::wire::gates::UploadAnswer>(
         &venue,
         reqwest::Method::POST,
         "/gates/log",

@@ -1,5 +1,6 @@
 //! Gates against the real routes: enrolment, signatures, manifests, logs, waiting, online scans, numbers.
 
+mod device;
 mod enroll;
 mod exports;
 mod figures;
@@ -7,6 +8,7 @@ mod guests;
 mod incidents;
 mod live;
 mod log;
+mod machine;
 mod manifest;
 mod online;
 mod rules;

@@ -12,7 +12,8 @@ use shared::time::UnixMillis;
 use shared::wire::gates::{TimeAnswer, UploadAnswer, UploadRequest, WaitAnswer};
 use shared::wire::httpsig::{RequestParts, SignatureHeaders, sign_request};
 
-use crate::venue::{TestDevice, Venue};
+use crate::device::TestDevice;
+use crate::venue::Venue;
 
 #[tokio::test]
 async fn a_request_counts_for_its_path_query_body_and_device_alone() -> Result<()> {
