@@ -1,6 +1,11 @@
-//! Disks that take nothing: a screen that says so, and never green without a record. Starts while the window before ends.
+//! Disks that take nothing and databases that are damaged: a screen that says so, and never green without a record.
+//! Starts while the window before ends.
+
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use gate_core::db::Db;
 use hvflvspot::tour::gate::Gate;
 use serde_json::json;
 use support::until;
@@ -82,6 +87,46 @@ async fn a_folder_that_cannot_be_written_is_said_at_the_start() -> Result<()> {
     post.window.close().await?;
     let log = Gate::new("gate", post.room.home(), post.line.address()).json(&["log"]).await?;
     ensure!(log.len() == 2, "two scans are on record: {log:?}");
+    Ok(())
+}
+
+/// Found at work: nobody at the door needs to know how to mend it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_database_is_mended_and_the_queue_goes_on() -> Result<()> {
+    let mut post = Post::open("Damaged", 67, async |_| Ok(()), |setup, _| Ok(setup)).await?;
+    let codes: Vec<String> = post.site.buy(3).await?.into_iter().map(|t| t.code).collect();
+    post.enrol("North").await?;
+    let_in(&post.window.scan_plugged(&codes[0]).await?)?;
+    damage(&post.data())?;
+    post.window.ask("app_state", json!({})).await?;
+    post.window.see("The database is damaged").await?;
+    post.window.picture("53-database-damaged").await?;
+    post.window.see("The database was repaired").await?;
+    post.window.picture("54-database-repaired").await?;
+    // Before anybody has read it.
+    let_in(&post.window.scan_plugged(&codes[1]).await?)?;
+    post.window.key("Escape")?;
+    post.window.press("Continue").await?;
+    post.window.see("Last scans").await?;
+    let again = post.window.scan_plugged(&codes[0]).await?;
+    ensure!(again.tone == "used", "it is known who came before: {again:?}");
+    post.window.key("Escape")?;
+    let_in(&post.window.scan_plugged(&codes[2]).await?)?;
+    post.all_sent().await?;
+    let stats = post.site.stats().await?;
+    ensure!(stats["admitted"] == 3, "{stats}");
+    Ok(())
+}
+
+/// Overwrites a page of the database while the app works with it.
+fn damage(data: &Path) -> Result<()> {
+    let db = Db::open(data)?;
+    db.conn().query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()))?;
+    let page = "select rootpage from sqlite_schema where name = 'own_note'";
+    let page: u32 = db.conn().query_row(page, [], |row| row.get(0))?;
+    drop(db);
+    let file = std::fs::OpenOptions::new().write(true).open(data.join(gate_core::db::FILE))?;
+    file.write_all_at(&[0xa5; 4096], u64::from(page - 1) * 4096)?;
     Ok(())
 }
 

@@ -13,7 +13,8 @@ describe('hard days', () => {
     [{ kind: 'disk_full', path, free_bytes: 2_400_000 }, true],
     [{ kind: 'disk_read_only', path }, true],
     [{ kind: 'disk_error', path, detail: 'I/O error' }, true],
-    [{ kind: 'database_damaged', kept_as: '/data/damaged', black_box: 412 }, true],
+    [{ kind: 'database_damaged', black_box: 412 }, true],
+    [{ kind: 'database_lost', kept_as: '/data/gate.sqlite.damaged-1', black_box: 412 }, true],
     [{ kind: 'database_newer', found: 3, known: 1 }, true],
     [{ kind: 'clock_wrong', offset_ms: 3_600_000 }, false],
     [{ kind: 'revoked', unsent: 12, wiped: false }, true],
@@ -34,6 +35,19 @@ describe('hard days', () => {
     expect(within(view).getAllByRole('listitem').map((li) => li.textContent)).toEqual(advice.steps);
     expect(advice.blocks).toBe(blocks);
     expect(within(view).queryByRole('button', { name: en['trouble.supervised'] }) === null).toBe(blocks);
+  });
+
+  it('a repaired database stands in nobody’s way, and one press goes on', async () => {
+    app.state = { ...app.state, trouble: { kind: 'database_repaired', kept_as: '/data/gate.sqlite.damaged-1', black_box: 1 } };
+    app.instead.trouble_retry = () => null;
+    await open();
+    const view = screen.getByTestId('trouble');
+    expect(advise(app.state.trouble!, gate.i18n, gate.now).blocks).toBe(false);
+    expect(view.textContent).toContain('holds 1 scan.');
+    expect(view.textContent).toContain('/data/gate.sqlite.damaged-1');
+    expect(within(view).getAllByRole('button').map((button) => button.textContent?.trim())).toEqual([en['common.continue']]);
+    await click(en['common.continue']);
+    expect(screen.queryByTestId('trouble')).toBeNull();
   });
 
   it('nothing is left to be sent, and it is not called 0 scans', async () => {

@@ -1,7 +1,8 @@
 //! Opening the database only if it is sound. Everything that can still be read of a damaged one and proves itself goes
-//! into a new one, which takes its place once it is whole; the damaged one is kept beside it, never deleted. Saved are: enrolments with their keys, trust, settings, the manifest if
-//! its rows still add up to what was signed, and entries whose bytes have their hash. Own entries that are missing
-//! come from the black box, where [`crate::heal`] looks at each opening; others' are downloaded again.
+//! into a new one, which takes its place once it is whole; the damaged one is kept beside it, never deleted. Saved are:
+//! enrolments with their keys, trust, settings, the manifest if its rows still add up to what was signed, and entries
+//! whose bytes have their hash. Own entries that are missing come from the black box, where [`crate::heal`] looks at
+//! each opening; others' are downloaded again.
 
 use super::contract::Trouble;
 use crate::blackbox;
@@ -38,9 +39,12 @@ impl Opened {
 
     /// What people must hear of it.
     pub fn trouble(&self) -> Option<Trouble> {
-        self.kept.as_ref().map(|(path, black_box)| Trouble::DatabaseDamaged {
-            kept_as: path.display().to_string(),
-            black_box: *black_box,
+        let (path, black_box) = self.kept.as_ref()?;
+        let (kept_as, black_box) = (path.display().to_string(), *black_box);
+        Some(if self.devices_to_heal().is_empty() {
+            Trouble::DatabaseLost { kept_as, black_box }
+        } else {
+            Trouble::DatabaseRepaired { kept_as, black_box }
         })
     }
 }

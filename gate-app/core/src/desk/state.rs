@@ -50,6 +50,8 @@ pub(super) struct State {
     pub machine: Option<Trouble>,
     /// Boot clock when that was last tried without being asked, or began.
     pub tried_ns: u64,
+    /// The database was made anew without being asked.
+    pub repaired: bool,
     /// Of clock, manifest or enrolment: as of the last look.
     pub condition: Option<Trouble>,
     /// What the window was told.

@@ -4,7 +4,6 @@ use super::background::Order;
 use super::contract::{Event, Trouble};
 use super::state::State;
 use super::{Desk, Network, rebuild};
-use crate::db::FILE;
 use crate::fault::Fault;
 use crate::gate::Gate;
 
@@ -48,15 +47,23 @@ impl<N: Network> Desk<N> {
     }
 
     /// A disk may be well again while nobody is there to scan or to ask: a kiosk has no button. Until it takes a write
-    /// nothing is closed for it, and then all is opened anew.
+    /// nothing is closed for it, and then all is opened anew. A damaged database is made anew, once: where the next one
+    /// is damaged as well, somebody should look.
     pub(super) fn retry_by_itself(&self, now_ns: u64) {
         {
             let mut state = self.state();
             let due = now_ns.saturating_sub(state.tried_ns) >= RETRY_NS;
-            if !due || !state.machine.as_ref().is_some_and(is_of_disk) {
+            let damaged = matches!(state.machine, Some(Trouble::DatabaseDamaged { .. })) && !state.repaired;
+            if !due || !(damaged || state.machine.as_ref().is_some_and(is_of_disk)) {
                 return;
             }
             state.tried_ns = now_ns;
+            if damaged {
+                state.repaired = true;
+                drop(state);
+                self.trouble_retry();
+                return;
+            }
         }
         match rebuild::probe(&self.dir) {
             Ok(()) => drop(self.trouble_retry()),
@@ -66,6 +73,7 @@ impl<N: Network> Desk<N> {
 
     /// The trouble of a database that could not be opened at all: there always is one.
     pub(super) fn unopened(&self, fault: &Fault) -> Trouble {
+        tracing::error!(%fault, "the database could not be opened");
         let path = self.dir.display().to_string();
         self.trouble_of(fault).unwrap_or_else(|| Trouble::DiskError { path, detail: fault.to_string() })
     }
@@ -80,11 +88,24 @@ impl<N: Network> Desk<N> {
         }
     }
 
+    /// Whoever lost all enrolments has one again.
+    pub(super) fn forget_the_loss(&self) {
+        let mut state = self.state();
+        if matches!(state.machine, Some(Trouble::DatabaseLost { .. })) {
+            state.machine = None;
+            self.announce(&mut state);
+        }
+    }
+
     /// Keeps a fault in mind if people can do something about it, and says so.
     pub(super) fn note_fault(&self, state: &mut State, fault: &Fault) {
         match self.trouble_of(fault) {
             Some(trouble @ Trouble::ManifestUnusable { .. }) => state.condition = Some(trouble),
             Some(trouble) => {
+                // A look a quarter of a second finds the same again.
+                if state.machine.as_ref() != Some(&trouble) {
+                    tracing::error!(%fault, "the machine keeps this device from its work");
+                }
                 if state.machine.is_none() {
                     state.tried_ns = self.clock.boottime_ns();
                 }
@@ -113,11 +134,7 @@ impl<N: Network> Desk<N> {
             // SQLite calls a file that it cannot make unopenable, whatever the reason.
             Fault::Disk(_) if self.is_read_only() => Trouble::DiskReadOnly { path },
             Fault::Disk(detail) => Trouble::DiskError { path, detail: detail.clone() },
-            Fault::Damaged(detail) => {
-                tracing::error!(detail, "the database is damaged");
-                let kept_as = self.dir.join(FILE).display().to_string();
-                Trouble::DatabaseDamaged { kept_as, black_box: rebuild::boxed(&self.dir) }
-            }
+            Fault::Damaged(_) => Trouble::DatabaseDamaged { black_box: rebuild::boxed(&self.dir) },
             Fault::Newer { found, known } => Trouble::DatabaseNewer { found: *found, known: *known },
             Fault::Manifest(detail) => Trouble::ManifestUnusable { detail: detail.clone() },
             Fault::Busy(_) | Fault::Revoked | Fault::NoManifest | Fault::Other(_) => return None,

@@ -314,7 +314,7 @@ fn records_survive_a_damaged_database_and_come_once_more() {
     let dir = venue.path().to_owned();
     let (desk, heard) = open(&mut venue, &dir, Wire::default());
     let stage = Stage { venue, desk, heard };
-    assert!(matches!(stage.desk.app_state().trouble, Some(Trouble::DatabaseDamaged { .. })));
+    assert!(matches!(stage.desk.app_state().trouble, Some(Trouble::DatabaseRepaired { .. })));
     assert_eq!(stage.desk.trouble_retry(), None);
     stage.unlock();
     assert_eq!(found(&stage, "lovelace"), ["Ada Lovelace"]);

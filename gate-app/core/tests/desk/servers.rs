@@ -251,6 +251,22 @@ fn an_enrolment_waits_through_a_bad_line_until_the_organizer_says_yes() {
 }
 
 #[test]
+fn an_enrolment_anew_ends_the_trouble_of_a_database_that_was_lost() {
+    let says = Arc::new(AtomicU8::new(YES));
+    let mut venue = Venue::new();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(FILE), [0xa5; 8192]).unwrap();
+    let (desk, heard) = open(&mut venue, dir.path(), inviting(&says));
+    let trouble = desk.app_state().trouble;
+    assert!(matches!(trouble, Some(Trouble::DatabaseLost { black_box: 0, .. })), "{trouble:?}");
+    let stage = Stage { venue, desk, heard };
+    stage.desk.enrol_begin(&link(&stage.venue.organizer), None).unwrap();
+    assert!(matches!(news(&stage), EnrolmentNews::Done { .. }));
+    let state = stage.desk.app_state();
+    assert_eq!((state.trouble, state.enrolments.len()), (None, 1));
+}
+
+#[test]
 fn an_enrolment_is_declined_given_up_or_never_begun() {
     let says = Arc::new(AtomicU8::new(NO));
     let mut venue = Venue::new();

@@ -100,7 +100,7 @@ fn a_damaged_database_is_kept_and_rebuilt_with_every_entry() {
     let dir = venue.path().to_owned();
     let (desk, heard) = open(&mut venue, &dir, Wire::default());
     let stage = Stage { venue, desk, heard };
-    let Some(Trouble::DatabaseDamaged { kept_as, black_box }) = stage.desk.app_state().trouble else {
+    let Some(Trouble::DatabaseRepaired { kept_as, black_box }) = stage.desk.app_state().trouble else {
         panic!("{:?}", stage.desk.app_state().trouble)
     };
     assert_eq!((std::fs::metadata(kept_as).unwrap().len(), black_box), (bytes.len() as u64, 10));
@@ -112,6 +112,58 @@ fn a_damaged_database_is_kept_and_rebuilt_with_every_entry() {
     assert_eq!((state.trouble, state.post), (None, Some(stage.post())));
     assert_eq!(state.enrolments[0].lists.len(), 1, "the manifest was whole");
     assert_eq!(stage.scan(&stage.venue.code(5)).answer.outcome, Outcome::AlreadyAdmitted);
+}
+
+#[test]
+fn a_database_found_damaged_at_work_is_made_anew_by_itself_and_that_once() {
+    let stage = Stage::new();
+    for i in 0..3 {
+        assert!(stage.scan(&stage.venue.code(i)).answer.is_ok());
+    }
+    let file = stage.venue.path().join(FILE);
+    let damage = || {
+        let db = Db::open(stage.venue.path()).unwrap();
+        db.conn().query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())).unwrap();
+        let names = "select rootpage from sqlite_schema where name = 'own_note'";
+        let page: u32 = db.conn().query_row(names, [], |row| row.get(0)).unwrap();
+        drop(db);
+        spoil(&file, u64::from(page - 1) * 4096, 4096);
+    };
+    damage();
+    stage.events();
+    assert_eq!(stage.desk.app_state().trouble, Some(Trouble::DatabaseDamaged { black_box: 3 }));
+    stage.venue.clock.advance_ms(4_999);
+    stage.desk.tick();
+    assert_eq!(
+        stage.desk.app_state().trouble,
+        Some(Trouble::DatabaseDamaged { black_box: 3 }),
+        "not at once"
+    );
+    stage.venue.clock.advance_ms(1);
+    stage.desk.tick();
+    let repaired = |trouble: &Trouble| matches!(trouble, Trouble::DatabaseRepaired { black_box: 3, .. });
+    let state = stage.desk.app_state();
+    assert!(state.trouble.as_ref().is_some_and(repaired), "{:?}", state.trouble);
+    assert!(stage.events().iter().any(|e| matches!(e, Event::Trouble(Some(t)) if repaired(t))));
+    assert_eq!((state.enrolments.len(), state.post), (1, Some(stage.post())));
+    assert_eq!(
+        stage.scan(&stage.venue.code(1)).answer.outcome,
+        Outcome::AlreadyAdmitted,
+        "nobody had to press"
+    );
+    assert!(stage.scan(&stage.venue.code(3)).answer.is_ok());
+    assert_chained(&stage.venue.log());
+    assert_eq!(stage.desk.trouble_retry(), None);
+
+    damage();
+    assert_eq!(stage.desk.app_state().trouble, Some(Trouble::DatabaseDamaged { black_box: 5 }));
+    stage.venue.clock.advance_ms(60_000);
+    stage.desk.tick();
+    let trouble = stage.desk.app_state().trouble;
+    assert_eq!(trouble, Some(Trouble::DatabaseDamaged { black_box: 5 }), "somebody should look at this disk");
+    assert!(matches!(stage.desk.trouble_retry(), Some(Trouble::DatabaseRepaired { black_box: 5, .. })));
+    assert_eq!(stage.desk.trouble_retry(), None);
+    assert_eq!(stage.venue.log().len(), 5);
 }
 
 #[test]
@@ -143,7 +195,7 @@ fn a_disk_without_room_to_rebuild_costs_nothing_but_the_attempt() {
     assert!(matches!(trouble, Some(Trouble::DiskFull { .. } | Trouble::DiskError { .. })), "{trouble:?}");
     assert!(std::fs::read(&file).unwrap() == spoilt, "the damaged one lies where it was");
     let retried = desk.trouble_retry();
-    assert!(matches!(retried, Some(Trouble::DatabaseDamaged { black_box: 3, .. })), "{retried:?}");
+    assert!(matches!(retried, Some(Trouble::DatabaseRepaired { black_box: 3, .. })), "{retried:?}");
     let stage = Stage { venue, desk, heard };
     let state = stage.desk.app_state();
     assert_eq!((state.enrolments.len(), state.post), (1, Some(stage.post())), "with its key");
@@ -165,7 +217,7 @@ fn a_file_that_is_no_database_any_more_loses_the_key_and_nothing_that_was_writte
     let (desk, _heard) = open(&mut venue, &dir, Wire::default());
     let state = desk.app_state();
     assert!(
-        matches!(&state.trouble, Some(Trouble::DatabaseDamaged { black_box: 1, .. })),
+        matches!(&state.trouble, Some(Trouble::DatabaseLost { black_box: 1, .. })),
         "{:?}",
         state.trouble
     );

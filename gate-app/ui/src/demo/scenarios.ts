@@ -202,7 +202,17 @@ export const SCENARIOS: Record<string, Scenario> = {
   'trouble-disk_full': trouble(() => ({ kind: 'disk_full', path, free_bytes: 2_400_000 })),
   'trouble-disk_read_only': trouble(() => ({ kind: 'disk_read_only', path })),
   'trouble-disk_error': trouble(() => ({ kind: 'disk_error', path, detail: 'disk I/O error (extended code 4874)' })),
-  'trouble-database_damaged': trouble(() => ({ kind: 'database_damaged', kept_as: `${path}/gate.sqlite.damaged`, black_box: 412 })),
+  'trouble-database_damaged': trouble(() => ({ kind: 'database_damaged', black_box: 412 })),
+  'trouble-database_repaired': trouble(() => ({ kind: 'database_repaired', kept_as: `${path}/gate.sqlite.damaged-1`, black_box: 412 })),
+  'trouble-database_lost': {
+    prepare: (app) =>
+      (app.state = {
+        ...app.state,
+        enrolments: [],
+        post: null,
+        trouble: { kind: 'database_lost', kept_as: `${path}/gate.sqlite.damaged-1`, black_box: 412 },
+      }),
+  },
   'trouble-database_newer': trouble(() => ({ kind: 'database_newer', found: 3, known: 1 })),
   'trouble-clock_wrong': trouble(() => ({ kind: 'clock_wrong', offset_ms: 3 * HOUR })),
   'trouble-revoked': trouble(() => ({ kind: 'revoked', unsent: 12, wiped: false })),

@@ -509,6 +509,18 @@ path: string,
  */
 detail: string, } | { "kind": "database_damaged", 
 /**
+ * Entries that the second copy holds.
+ */
+black_box: number, } | { "kind": "database_repaired", 
+/**
+ * The damaged file, which is never deleted.
+ */
+kept_as: string, 
+/**
+ * Entries that the second copy holds.
+ */
+black_box: number, } | { "kind": "database_lost", 
+/**
  * The damaged file, which is never deleted.
  */
 kept_as: string, 

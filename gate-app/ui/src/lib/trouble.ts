@@ -26,10 +26,11 @@ export function advise(trouble: Trouble, i18n: I18n, now: string): Advice {
     case 'disk_error':
       return of(i18n.t('trouble.disk_error.what', { path: trouble.path }), true);
     case 'database_damaged':
-      return of(
-        i18n.t('trouble.database_damaged.what', { file: trouble.kept_as, entries: format.number(trouble.black_box) }),
-        true,
-      );
+      return of(i18n.n('trouble.database_damaged.what', trouble.black_box), true);
+    case 'database_repaired':
+      return of(i18n.n('trouble.database_repaired.what', trouble.black_box, { file: trouble.kept_as }), false);
+    case 'database_lost':
+      return of(i18n.n('trouble.database_lost.what', trouble.black_box, { file: trouble.kept_as }), true);
     case 'database_newer':
       return of(i18n.t('trouble.database_newer.what', { found: trouble.found, known: trouble.known }), true);
     case 'clock_wrong':

@@ -212,8 +212,22 @@ pub enum Trouble {
         /// English, for logs.
         detail: String,
     },
-    /// The database was, or still is, no sound one.
+    /// The database is no sound one, found out at work: it is made anew when that is tried, or by itself.
     DatabaseDamaged {
+        /// Entries that the second copy holds.
+        #[cfg_attr(test, ts(type = "number"))]
+        black_box: u64,
+    },
+    /// It was damaged and has been made anew; this machine is still enrolled.
+    DatabaseRepaired {
+        /// The damaged file, which is never deleted.
+        kept_as: String,
+        /// Entries that the second copy holds.
+        #[cfg_attr(test, ts(type = "number"))]
+        black_box: u64,
+    },
+    /// It was damaged and has been made anew, without a single enrolment.
+    DatabaseLost {
         /// The damaged file, which is never deleted.
         kept_as: String,
         /// Entries that the second copy holds.
