@@ -97,15 +97,27 @@ async fn a_damaged_database_is_mended_and_the_queue_goes_on() -> Result<()> {
     let codes: Vec<String> = post.site.buy(3).await?.into_iter().map(|t| t.code).collect();
     post.enrol("North").await?;
     let_in(&post.window.scan_plugged(&codes[0]).await?)?;
+    post.window.key("Escape")?;
     damage(&post.data())?;
     post.window.ask("app_state", json!({})).await?;
-    post.window.see("The database is damaged").await?;
-    post.window.picture("53-database-damaged").await?;
     post.window.see("The database was repaired").await?;
-    post.window.picture("54-database-repaired").await?;
+    post.window.picture("53-database-repaired").await?;
     // Before anybody has read it.
     let_in(&post.window.scan_plugged(&codes[1]).await?)?;
     post.window.key("Escape")?;
+    post.window.press("Continue").await?;
+    post.window.see("Last scans").await?;
+
+    // A second time it waits for somebody.
+    damage(&post.data())?;
+    post.window.ask("app_state", json!({})).await?;
+    post.window.see("The database is damaged").await?;
+    post.window.picture("54-database-damaged").await?;
+    let red = post.window.scan_plugged(&codes[2]).await?;
+    ensure!(red.tone == "refused" && red.place.is_none(), "{red:?}");
+    post.window.key("Escape")?;
+    post.window.press("Try again").await?;
+    post.window.see("The database was repaired").await?;
     post.window.press("Continue").await?;
     post.window.see("Last scans").await?;
     let again = post.window.scan_plugged(&codes[0]).await?;

@@ -29,6 +29,17 @@ pub fn path(dir: &Path, device: shared::ids::DeviceId) -> PathBuf {
     dir.join(format!("blackbox-{device}.hvb"))
 }
 
+/// The boxes of a folder, each with whose it is.
+#[must_use]
+pub fn all(dir: &Path) -> Vec<(shared::ids::DeviceId, PathBuf)> {
+    let found = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let whose = |path: &Path| path.file_stem()?.to_str()?.strip_prefix("blackbox-")?.parse().ok();
+    found
+        .filter(|path| path.extension().is_some_and(|e| e == "hvb"))
+        .filter_map(|path| Some((whose(&path)?, path)))
+        .collect()
+}
+
 /// One entry as the box keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {

@@ -66,6 +66,10 @@ impl Fault {
     /// Of SQLite.
     #[must_use]
     pub fn of_sql(error: &rusqlite::Error) -> Self {
+        if error.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_READONLY_DBMOVED) {
+            // The disk is well, and so is the database that stands there now.
+            return Self::Busy(error.to_string());
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly,

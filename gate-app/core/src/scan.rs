@@ -374,17 +374,25 @@ impl Scanner {
         nonce: Nonce16,
         may_repeat: bool,
     ) -> Result<Given, Failure> {
-        if self.suspect {
+        let moved = !self.gate.db.is_in_place();
+        if moved {
+            // Entries have other row numbers there.
+            self.shown.clear();
+            self.resumable.clear();
+        }
+        if self.suspect || moved {
             // After an I/O error a connection's cache is not to be trusted.
             self.gate.db = Db::open(self.gate.db.dir())?;
             self.data_version = None;
             self.suspect = false;
         }
         execute(self.gate.db.conn(), "begin immediate")?;
-        let inside = self.record(text, presented, nonce, may_repeat).and_then(|recorded| {
-            execute(self.gate.db.conn(), "commit")?;
-            Ok(recorded)
-        });
+        let inside = self.gate.db.assert_in_place().map_err(Failure::from);
+        let inside =
+            inside.and_then(|()| self.record(text, presented, nonce, may_repeat)).and_then(|recorded| {
+                execute(self.gate.db.conn(), "commit")?;
+                Ok(recorded)
+            });
         let recorded = match inside {
             Ok(recorded) => recorded,
             Err(failure) => {

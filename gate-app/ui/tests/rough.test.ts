@@ -50,6 +50,26 @@ describe('hard days', () => {
     expect(screen.queryByTestId('trouble')).toBeNull();
   });
 
+  it('a repaired database without a manifest fetches it before anybody goes on', async () => {
+    const [first, ...others] = app.state.enrolments;
+    const trouble: Trouble = { kind: 'database_repaired', kept_as: '/data/gate.sqlite.damaged-1', black_box: 0 };
+    app.state = { ...app.state, enrolments: [{ ...first!, lists: [] }, ...others], trouble };
+    await open();
+    const view = screen.getByTestId('trouble');
+    expect(view.textContent).toContain(en['sync.first.title']);
+    expect(view.textContent).not.toContain('0 scans');
+  });
+
+  it('a lost database leaves this machine’s other events', async () => {
+    const [, second] = app.state.enrolments;
+    const trouble: Trouble = { kind: 'database_lost', kept_as: '/data/gate.sqlite.damaged-1', black_box: 0 };
+    app.state = { ...app.state, enrolments: [second!], post: null, trouble };
+    await open();
+    expect(screen.getByTestId('trouble').textContent).not.toContain('0 scans');
+    await click(en['device.post']);
+    expect(document.querySelector('input[name=event]')).not.toBeNull();
+  });
+
   it('nothing is left to be sent, and it is not called 0 scans', async () => {
     app.state = { ...app.state, trouble: { kind: 'revoked', unsent: 0, wiped: false } };
     await open();
@@ -263,6 +283,13 @@ describe('kiosk', () => {
     expect(document.querySelector('main')?.dataset['tone']).toBe('refused');
     await settle(gate.settings.refused_ms);
     expect(document.querySelector('main')?.dataset['tone']).toBe('ready');
+  });
+
+  it('says at once that it cannot let anybody in without a manifest', async () => {
+    const [first, ...others] = app.state.enrolments;
+    app.state = { ...app.state, kiosk: true, enrolments: [{ ...first!, lists: [] }, ...others] };
+    await open();
+    expect(document.body.textContent).toContain(en['kiosk.refused']);
   });
 
   it('invites nobody while nobody can be let in', async () => {

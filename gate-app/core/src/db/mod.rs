@@ -5,6 +5,7 @@
 //! connection; writes begin `immediate`, so that what a transaction reads is still true when it writes.
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -92,6 +93,7 @@ pub fn assert_sqlite() -> Result<(), DbError> {
 pub struct Db {
     conn: Connection,
     dir: PathBuf,
+    file: FileId,
 }
 
 impl Db {
@@ -106,11 +108,13 @@ impl Db {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
-        let conn = Connection::open_with_flags(dir.join(FILE), flags)?;
+        let path = dir.join(FILE);
+        let conn = Connection::open_with_flags(&path, flags)?;
         conn.busy_timeout(BUSY_TIMEOUT)?;
         configure(&conn)?;
         migrate(&conn)?;
-        Ok(Self { conn, dir: dir.to_owned() })
+        let file = FileId::of(&path).ok_or_else(moved)?;
+        Ok(Self { conn, dir: dir.to_owned(), file })
     }
 
     /// The connection.
@@ -128,9 +132,27 @@ impl Db {
     /// Begins a write transaction; it rolls back unless committed.
     ///
     /// # Errors
-    /// SQLite's, such as "busy" after five seconds.
+    /// SQLite's, such as "busy" after five seconds, or [`Db::assert_in_place`]'s.
     pub fn begin(&self) -> rusqlite::Result<Transaction<'_>> {
-        Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)
+        let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
+        self.assert_in_place()?;
+        Ok(tx)
+    }
+
+    /// True while the folder's database is the one that was opened: another process may have put a damaged one aside.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        FileId::of(&self.dir.join(FILE)) == Some(self.file)
+    }
+
+    /// Inside of a write transaction, before anything is written: whoever makes the database anew holds that lock until
+    /// the new one stands there, and what is written to the old one afterwards nobody would read.
+    ///
+    /// # Errors
+    /// `SQLITE_READONLY_DBMOVED` (<https://sqlite.org/rescode.html#readonly_dbmoved>), which SQLite itself looks for only
+    /// without a write-ahead log.
+    pub fn assert_in_place(&self) -> rusqlite::Result<()> {
+        if self.is_in_place() { Ok(()) } else { Err(moved()) }
     }
 
     /// Changes whenever another connection has committed.
@@ -149,6 +171,25 @@ impl Db {
     pub fn checkpoint(&self) -> rusqlite::Result<()> {
         self.conn.prepare_cached("pragma wal_checkpoint(passive)")?.query_row([], |_| Ok(()))
     }
+}
+
+/// Which file it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    fn of(path: &Path) -> Option<Self> {
+        let found = std::fs::metadata(path).ok()?;
+        Some(Self { device: found.dev(), inode: found.ino() })
+    }
+}
+
+fn moved() -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY_DBMOVED);
+    rusqlite::Error::SqliteFailure(code, Some("another process has made the database anew".to_owned()))
 }
 
 /// SQLite counts in i64; every number that this product gives out stays far below its end.

@@ -1,6 +1,6 @@
 //! The post: which enrolment, list, gate and direction; and the scanner that stands there.
 
-use super::contract::{AppState, CommandError, Post};
+use super::contract::{AppState, CommandError, Post, Trouble};
 use super::kept::not_in_kiosk;
 use super::state::{Door, State};
 use super::{Desk, Network, no_post, refused};
@@ -20,6 +20,7 @@ impl<N: Network> Desk<N> {
             not_in_kiosk(&state)?;
             self.stand_at(&mut state, post)?;
             state.forget_scans();
+            self.forget_the_loss(&mut state);
         }
         self.keep_post(Some(&post))?;
         self.hurry_watch();
@@ -101,7 +102,8 @@ impl<N: Network> Desk<N> {
 
     /// The scanner, opened again if it was stuck.
     pub(super) fn scanner<'s>(&self, state: &'s mut State) -> Result<&'s mut Scanner, Shut> {
-        if !matches!(state.door, Door::Open(_)) {
+        let damaged = matches!(state.machine, Some(Trouble::DatabaseDamaged { .. }));
+        if !damaged && !matches!(state.door, Door::Open(_)) {
             self.open_door(state);
         }
         match &mut state.door {

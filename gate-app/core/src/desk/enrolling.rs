@@ -102,7 +102,7 @@ async fn wait<N: Network>(desk: &Desk<N>, enrolling: &Enrolling<N::Line>, stop: 
         };
         let goes_on = matches!(news, EnrolmentNews::Waiting | EnrolmentNews::Unreachable);
         if matches!(news, EnrolmentNews::Done { .. }) {
-            desk.forget_the_loss();
+            desk.forget_the_loss(&mut desk.state());
             desk.order(Order::Refresh);
             desk.hurry_watch();
             desk.tell_app_state();

@@ -83,6 +83,18 @@ impl<N: Network> Desk<N> {
         self.keep(KIOSK, &kiosk)
     }
 
+    /// Once more, in a database that was made anew.
+    pub(super) fn keep_all(&self, state: &State) {
+        let kept = [
+            self.keep(SETTINGS, &state.settings),
+            self.keep_post(state.post.as_ref()),
+            self.keep_kiosk(state.kiosk),
+        ];
+        for error in kept.into_iter().filter_map(Result::err) {
+            tracing::warn!(?error, "what this machine remembers could not be kept");
+        }
+    }
+
     fn keep(&self, name: &str, value: &impl Serialize) -> Result<(), CommandError> {
         let json = serde_json::to_string(value).map_err(|e| CommandError::internal(&e))?;
         let db = Db::open(&self.dir).map_err(|e| super::refused(&Fault::of_db(&e)))?;

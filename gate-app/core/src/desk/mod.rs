@@ -46,6 +46,7 @@ use background::Order;
 use contract::{CommandError, ErrorCode};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use rebuild::{How, Mend};
 use shared::ids::DeviceId;
 use state::State;
 use std::path::{Path, PathBuf};
@@ -100,10 +101,11 @@ impl<N: Network> Desk<N> {
 
     fn begin(&self) {
         let mut state = self.state();
-        match rebuild::open_sound(&self.dir) {
+        match rebuild::open_sound(&self.dir, How { mend: Mend::Always, suspect: false, known: &[] }) {
             Ok(opened) => {
                 state.machine = opened.trouble();
                 self.recall(&mut state, &opened.db);
+                self.give_up_lost_post(&mut state, &opened);
                 self.heal_rebuilt(&opened);
                 drop(opened);
                 self.open_door(&mut state);

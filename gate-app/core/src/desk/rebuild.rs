@@ -10,38 +10,78 @@ use crate::db::table::{bucket, device, manifest, setting};
 use crate::db::{Db, FILE};
 use crate::fault::Fault;
 use crate::loaded;
+use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
 use shared::ids::DeviceId;
 use shared::log::entry_hash;
 use shared::manifest::buckets::{bucket_hash, buckets_hash, empty_hashes};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Written at each opening, so that a disk without room is found before the first guest.
 const PROBE: &str = "probe";
 
+/// Devices whose keys were lost with a database before: their black boxes stay, and say nothing of today's.
+const LOST: &str = "lost_devices";
+
+/// Whether a damaged database may be made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mend {
+    Never,
+    /// If no enrolment is lost by it: a disk that reads badly now may read well a minute later.
+    IfWhole,
+    Always,
+}
+
+/// How to open a database.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How<'a> {
+    pub mend: Mend,
+    /// Something of it could not be read before, so that all of it is looked at.
+    pub suspect: bool,
+    /// Enrolments that it must hold, beside those that have a black box.
+    pub known: &'a [DeviceId],
+}
+
 /// A sound database.
 pub(super) struct Opened {
     pub db: Db,
-    /// The damaged one, if there was one, and how many entries the black boxes hold.
-    kept: Option<(PathBuf, u64)>,
+    mended: Option<Mended>,
+}
+
+/// What became of a damaged database.
+struct Mended {
+    kept_as: PathBuf,
+    /// Enrolments that are in the new one.
+    saved: Vec<DeviceId>,
+    /// An enrolment is lost.
+    lost: bool,
+    /// Entries that the black boxes hold.
+    black_box: u64,
 }
 
 impl Opened {
+    /// True if it was made anew.
+    pub const fn is_mended(&self) -> bool {
+        self.mended.is_some()
+    }
+
     /// Enrolments whose logs may lack entries that the black box has: all, if the database is a new one.
-    pub fn devices_to_heal(&self) -> Vec<DeviceId> {
-        let all = match &self.kept {
-            Some(_) => device::all(self.db.conn()).unwrap_or_default(),
-            None => Vec::new(),
-        };
-        all.iter().map(|d| d.device).collect()
+    pub fn devices_to_heal(&self) -> &[DeviceId] {
+        self.mended.as_ref().map_or(&[], |m| &m.saved)
+    }
+
+    /// False if the enrolment was lost with a damaged database.
+    pub fn may_hold(&self, device: DeviceId) -> bool {
+        self.mended.as_ref().is_none_or(|m| m.saved.contains(&device))
     }
 
     /// What people must hear of it.
     pub fn trouble(&self) -> Option<Trouble> {
-        let (path, black_box) = self.kept.as_ref()?;
-        let (kept_as, black_box) = (path.display().to_string(), *black_box);
-        Some(if self.devices_to_heal().is_empty() {
+        let mended = self.mended.as_ref()?;
+        let (kept_as, black_box) = (mended.kept_as.display().to_string(), mended.black_box);
+        Some(if mended.lost {
             Trouble::DatabaseLost { kept_as, black_box }
         } else {
             Trouble::DatabaseRepaired { kept_as, black_box }
@@ -49,15 +89,15 @@ impl Opened {
     }
 }
 
-/// Opens the folder's database, rebuilt if it is damaged, and writes to it once.
-pub(super) fn open_sound(dir: &Path) -> Result<Opened, Fault> {
-    match open_checked(dir) {
-        Ok(db) => Ok(Opened { db, kept: None }),
-        Err(Fault::Damaged(why)) => {
-            let kept = rebuild(dir)?;
-            tracing::error!(why, kept = %kept.display(), "the damaged database was put aside");
+/// Opens the folder's database, made anew if it is damaged, and writes to it once.
+pub(super) fn open_sound(dir: &Path, how: How<'_>) -> Result<Opened, Fault> {
+    match open_checked(dir, how.suspect) {
+        Ok(db) => Ok(Opened { db, mended: None }),
+        Err(Fault::Damaged(why)) if how.mend != Mend::Never => {
+            let mended = rebuild(dir, how, &why)?;
+            tracing::error!(why, kept = %mended.kept_as.display(), "the damaged database was put aside");
             let db = Db::open(dir).map_err(|e| Fault::of_db(&e))?;
-            Ok(Opened { db, kept: Some((kept, boxed(dir))) })
+            Ok(Opened { db, mended: Some(mended) })
         }
         Err(fault) => Err(fault),
     }
@@ -66,19 +106,18 @@ pub(super) fn open_sound(dir: &Path) -> Result<Opened, Fault> {
 /// Entries in all black boxes of a folder.
 pub(super) fn boxed(dir: &Path) -> u64 {
     let mut count = 0;
-    for path in std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()) {
-        if path.extension().is_some_and(|e| e == "hvb") {
-            // What cannot be read is not counted.
-            let _ = blackbox::read(&path, |_, _| count += 1);
-        }
+    for (_, path) in blackbox::all(dir) {
+        // What cannot be read is not counted.
+        let _ = blackbox::read(&path, |_, _| count += 1);
     }
     count
 }
 
-fn open_checked(dir: &Path) -> Result<Db, Fault> {
+fn open_checked(dir: &Path, suspect: bool) -> Result<Db, Fault> {
     let db = Db::open(dir).map_err(|e| Fault::of_db(&e))?;
-    let verdict: String =
-        db.conn().query_row("pragma quick_check(1)", [], |r| r.get(0)).map_err(|e| Fault::of_sql(&e))?;
+    // The quick one does not compare indexes with their tables.
+    let check = if suspect { "pragma integrity_check(1)" } else { "pragma quick_check(1)" };
+    let verdict: String = db.conn().query_row(check, [], |r| r.get(0)).map_err(|e| Fault::of_sql(&e))?;
     if verdict != "ok" {
         return Err(Fault::Damaged(verdict));
     }
@@ -100,34 +139,49 @@ fn write_once(db: &Db) -> Result<(), Fault> {
     written.map_err(|e| Fault::of_sql(&e))
 }
 
+/// How long another process may take with what it writes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Where the new database is made.
 const REBUILDING: &str = "gate.sqlite.rebuilding";
 
-/// Makes a new database of what can be saved and puts it in the damaged one's place; the damaged one's new name. Until
-/// the very last step the damaged one stays where it is, so that a crash or a full disk costs nothing but the attempt.
-fn rebuild(dir: &Path) -> Result<PathBuf, Fault> {
+/// Makes a new database of what can be saved and puts it in the damaged one's place. Until the very last step the damaged
+/// one stays where it is, so that a crash or a full disk costs nothing but the attempt. Until then, too, no other process
+/// writes to it: [`Db::assert_in_place`] tells them afterwards.
+fn rebuild(dir: &Path, how: How<'_>, why: &str) -> Result<Mended, Fault> {
     let (file, new) = (dir.join(FILE), dir.join(REBUILDING));
     let of_io = |e: std::io::Error| Fault::of_io(&e);
     match std::fs::remove_dir_all(&new) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(of_io(e)),
         _ => std::fs::create_dir(&new).map_err(of_io)?,
     }
-    {
-        let db = Db::open(&new).map_err(|e| Fault::of_db(&e))?;
-        match Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY) {
-            Ok(old) => salvage(&old, &db).map_err(|e| Fault::of_sql(&e))?,
-            Err(error) => tracing::error!(%error, "nothing could be saved of the damaged database"),
+    let old = match open_locked(&file) {
+        Ok(old) => Some(old),
+        Err(error) if matches!(Fault::of_sql(&error), Fault::Busy(_)) => return Err(Fault::of_sql(&error)),
+        Err(error) => {
+            tracing::error!(%error, "nothing can be saved of the damaged database");
+            None
         }
-        drop_unsigned(&db).map_err(|e| Fault::of_sql(&e))?;
+    };
+    let (saved, lost) = {
+        let db = Db::open(&new).map_err(|e| Fault::of_db(&e))?;
+        let sql = |e: rusqlite::Error| Fault::of_sql(&e);
+        if let Some(old) = &old {
+            salvage(old, &db).map_err(sql)?;
+        }
+        let (saved, lost) = count_enrolments(dir, how.known, &db).map_err(sql)?;
+        if lost && how.mend != Mend::Always {
+            return Err(Fault::Damaged(why.to_owned()));
+        }
+        drop_unsigned(&db).map_err(sql)?;
         // One file is moved: nothing may be left in its write-ahead log.
-        let busy: i64 = db
-            .conn()
-            .query_row("pragma wal_checkpoint(truncate)", [], |row| row.get(0))
-            .map_err(|e| Fault::of_sql(&e))?;
+        let busy: i64 =
+            db.conn().query_row("pragma wal_checkpoint(truncate)", [], |row| row.get(0)).map_err(sql)?;
         if busy != 0 {
             return Err(Fault::Disk("the new database could not be closed".to_owned()));
         }
-    }
+        (saved, lost)
+    };
     std::fs::File::open(new.join(FILE)).and_then(|f| f.sync_all()).map_err(of_io)?;
     let kept = keep_beside(dir).map_err(of_io)?;
     // The old log of changes would be played into the new file, so it goes first. A crash between the two leaves a
@@ -143,7 +197,40 @@ fn rebuild(dir: &Path) -> Result<PathBuf, Fault> {
     if let Err(error) = std::fs::remove_dir_all(&new) {
         tracing::warn!(%error, "what rebuilding left stays until the next time");
     }
-    Ok(kept)
+    drop(old);
+    Ok(Mended { kept_as: kept, saved, lost, black_box: boxed(dir) })
+}
+
+/// The damaged database, which nobody else may write to while it is open.
+fn open_locked(file: &Path) -> rusqlite::Result<Connection> {
+    let old = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    old.busy_timeout(PATIENCE)?;
+    // It stays as it was found, with its write-ahead log beside it.
+    old.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    match old.execute_batch("begin immediate") {
+        // Where not even that works, nobody else can write either, and some of it may be readable all the same.
+        Err(error) if !matches!(Fault::of_sql(&error), Fault::Busy(_)) => {
+            tracing::warn!(%error, "the damaged database could not be locked");
+            Ok(old)
+        }
+        locked => locked.map(|()| old),
+    }
+}
+
+/// The enrolments of the new database, and whether one that was known is missing. Which are, is kept in it.
+fn count_enrolments(dir: &Path, known: &[DeviceId], db: &Db) -> rusqlite::Result<(Vec<DeviceId>, bool)> {
+    let saved: Vec<DeviceId> = device::all(db.conn())?.iter().map(|d| d.device).collect();
+    let before: Vec<DeviceId> =
+        setting::get(db.conn(), LOST)?.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+    let boxed = blackbox::all(dir).into_iter().map(|(device, _)| device);
+    let mut gone: Vec<DeviceId> = boxed.chain(known.iter().copied()).filter(|d| !saved.contains(d)).collect();
+    gone.sort_unstable();
+    gone.dedup();
+    let lost = saved.is_empty() || gone.iter().any(|d| !before.contains(d));
+    if !gone.is_empty() {
+        setting::put(db.conn(), LOST, &serde_json::to_string(&gone).unwrap_or_default())?;
+    }
+    Ok((saved, lost))
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -50,8 +50,8 @@ pub(super) struct State {
     pub machine: Option<Trouble>,
     /// Boot clock when that was last tried without being asked, or began.
     pub tried_ns: u64,
-    /// The database was made anew without being asked.
-    pub repaired: bool,
+    /// The database was made anew, or that was tried, without being asked.
+    pub mended: bool,
     /// Of clock, manifest or enrolment: as of the last look.
     pub condition: Option<Trouble>,
     /// What the window was told.
@@ -65,7 +65,11 @@ pub(super) struct State {
 impl State {
     /// What is in the way most.
     pub fn trouble(&self) -> Option<Trouble> {
-        self.machine.clone().or_else(|| self.condition.clone())
+        match (&self.machine, &self.condition) {
+            // That all is well again can wait.
+            (Some(Trouble::DatabaseRepaired { .. }), Some(condition)) => Some(condition.clone()),
+            (machine, condition) => machine.clone().or_else(|| condition.clone()),
+        }
     }
 
     /// Everything that belongs to one place at the door and must not pass to another.

@@ -2,10 +2,12 @@
 
 use super::background::Order;
 use super::contract::{Event, Trouble};
-use super::state::State;
-use super::{Desk, Network, rebuild};
+use super::rebuild::{self, How, Mend};
+use super::state::{Door, State};
+use super::{Desk, Network};
 use crate::fault::Fault;
 use crate::gate::Gate;
+use shared::ids::DeviceId;
 
 /// Between two tries that nobody asked for.
 const RETRY_NS: u64 = 5_000_000_000;
@@ -15,59 +17,106 @@ pub(super) const CLOCK_WRONG_MS: i64 = 120_000;
 
 impl<N: Network> Desk<N> {
     /// Tries again what the trouble stands in the way of. A damaged database is kept aside and rebuilt from what is
-    /// sound of it and from the black box. `None` once it is over.
+    /// sound of it and from the black box. `None` once it is over, and whoever asked has seen what became of it.
     pub fn trouble_retry(&self) -> Option<Trouble> {
+        let mended = self.retry(Mend::Always);
+        if mended {
+            self.tell_app_state();
+        }
+        self.state().trouble()
+    }
+
+    /// True if the database was made anew.
+    fn retry(&self, mend: Mend) -> bool {
+        let seen = self.state().machine.clone();
         // Lanes hold connections to the file that may be put aside.
         self.pause_lanes();
-        {
+        let mended = {
             let mut watch = self.watch_state();
             let mut state = self.state();
-            watch.forget();
-            // Nothing was recalled yet if the database could not be opened at the start.
-            let blank = state.post.is_none();
-            state.door = super::state::Door::Closed;
-            match rebuild::open_sound(&self.dir) {
-                Ok(opened) => {
-                    state.machine = opened.trouble();
-                    if blank {
-                        self.recall(&mut state, &opened.db);
-                    }
-                    self.heal_rebuilt(&opened);
-                    drop(opened);
-                    self.open_door(&mut state);
-                }
-                Err(fault) => state.machine = Some(self.unopened(&fault)),
+            if is_outcome(state.machine.as_ref()) && state.machine != seen {
+                // Mended while this one waited: somebody should read of it.
+                false
+            } else {
+                watch.forget();
+                self.open_anew(&mut state, mend)
             }
-        }
+        };
         self.order(Order::Resume);
         self.look();
-        let mut state = self.state();
-        self.announce(&mut state);
-        state.trouble()
+        self.announce(&mut self.state());
+        mended
+    }
+
+    fn open_anew(&self, state: &mut State, mend: Mend) -> bool {
+        // Nothing was recalled yet if the database could not be opened at the start.
+        let blank = state.post.is_none();
+        let known: Vec<DeviceId> = state.known.iter().map(|e| e.device_id).collect();
+        let suspect = matches!(state.machine, Some(Trouble::DatabaseDamaged { .. }));
+        state.door = Door::Closed;
+        match rebuild::open_sound(&self.dir, How { mend, suspect, known: &known }) {
+            Ok(opened) => {
+                state.machine = opened.trouble();
+                if blank {
+                    self.recall(state, &opened.db);
+                } else if opened.is_mended() {
+                    self.keep_all(state);
+                }
+                self.give_up_lost_post(state, &opened);
+                self.heal_rebuilt(&opened);
+                let mended = opened.is_mended();
+                drop(opened);
+                self.open_door(state);
+                mended
+            }
+            Err(fault) => {
+                state.machine = Some(self.unopened(&fault));
+                false
+            }
+        }
+    }
+
+    /// A post whose enrolment was lost is none, and no kiosk stands there: who holds its PIN is not known any more.
+    pub(super) fn give_up_lost_post(&self, state: &mut State, opened: &rebuild::Opened) {
+        if state.post.is_none_or(|post| opened.may_hold(post.device_id)) {
+            return;
+        }
+        self.end_supervision(state);
+        state.forget_scans();
+        state.given.clear();
+        (state.post, state.kiosk, state.condition) = (None, false, None);
+        self.keep_all(state);
     }
 
     /// A disk may be well again while nobody is there to scan or to ask: a kiosk has no button. Until it takes a write
-    /// nothing is closed for it, and then all is opened anew. A damaged database is made anew, once: where the next one
-    /// is damaged as well, somebody should look.
+    /// nothing is closed for it, and then all is opened anew. A damaged database is made anew at once where that costs no
+    /// enrolment, and that once: where the next one is damaged as well, somebody should look.
     pub(super) fn retry_by_itself(&self, now_ns: u64) {
-        {
+        let mend = {
             let mut state = self.state();
-            let due = now_ns.saturating_sub(state.tried_ns) >= RETRY_NS;
-            let damaged = matches!(state.machine, Some(Trouble::DatabaseDamaged { .. })) && !state.repaired;
-            if !due || !(damaged || state.machine.as_ref().is_some_and(is_of_disk)) {
-                return;
-            }
-            state.tried_ns = now_ns;
-            if damaged {
-                state.repaired = true;
+            let mend = if state.mended { Mend::Never } else { Mend::IfWhole };
+            if matches!(state.machine, Some(Trouble::DatabaseDamaged { .. })) {
+                if state.mended {
+                    return;
+                }
+                state.mended = true;
+            } else {
+                let due = now_ns.saturating_sub(state.tried_ns) >= RETRY_NS;
+                if !due || !state.machine.as_ref().is_some_and(is_of_disk) {
+                    return;
+                }
+                state.tried_ns = now_ns;
                 drop(state);
-                self.trouble_retry();
-                return;
+                if let Err(fault) = rebuild::probe(&self.dir) {
+                    self.note_fault(&mut self.state(), &fault);
+                    return;
+                }
             }
-        }
-        match rebuild::probe(&self.dir) {
-            Ok(()) => drop(self.trouble_retry()),
-            Err(fault) => self.note_fault(&mut self.state(), &fault),
+            mend
+        };
+        if self.retry(mend) {
+            self.state().mended = true;
+            self.tell_app_state();
         }
     }
 
@@ -80,7 +129,7 @@ impl<N: Network> Desk<N> {
 
     /// Puts entries of the black box into a database that was made anew, for every enrolment that it still has.
     pub(super) fn heal_rebuilt(&self, opened: &rebuild::Opened) {
-        for device in opened.devices_to_heal() {
+        for &device in opened.devices_to_heal() {
             let gate = Gate::open_device(&self.dir, device, self.world()).and_then(Gate::healed);
             if let Err(error) = gate {
                 tracing::error!(%error, %device, "entries of the black box could not be put back");
@@ -88,12 +137,11 @@ impl<N: Network> Desk<N> {
         }
     }
 
-    /// Whoever lost all enrolments has one again.
-    pub(super) fn forget_the_loss(&self) {
-        let mut state = self.state();
+    /// There is an enrolment again, or another one was chosen.
+    pub(super) fn forget_the_loss(&self, state: &mut State) {
         if matches!(state.machine, Some(Trouble::DatabaseLost { .. })) {
             state.machine = None;
-            self.announce(&mut state);
+            self.announce(state);
         }
     }
 
@@ -105,6 +153,10 @@ impl<N: Network> Desk<N> {
                 // A look a quarter of a second finds the same again.
                 if state.machine.as_ref() != Some(&trouble) {
                     tracing::error!(%fault, "the machine keeps this device from its work");
+                }
+                if matches!((&trouble, &state.door), (Trouble::DatabaseDamaged { .. }, Door::Open(_))) {
+                    // Nothing more is written to it.
+                    state.door = Door::Stuck(fault.clone());
                 }
                 if state.machine.is_none() {
                     state.tried_ns = self.clock.boottime_ns();
@@ -148,6 +200,11 @@ impl<N: Network> Desk<N> {
     fn free_bytes(&self) -> u64 {
         rustix::fs::statvfs(&self.dir).map_or(0, |s| s.f_bavail.saturating_mul(s.f_frsize))
     }
+}
+
+/// True if it tells what became of a damaged database: it stays until somebody has read it.
+const fn is_outcome(trouble: Option<&Trouble>) -> bool {
+    matches!(trouble, Some(Trouble::DatabaseRepaired { .. } | Trouble::DatabaseLost { .. }))
 }
 
 /// True if a write that goes through ends it.

@@ -114,37 +114,39 @@ fn a_damaged_database_is_kept_and_rebuilt_with_every_entry() {
     assert_eq!(stage.scan(&stage.venue.code(5)).answer.outcome, Outcome::AlreadyAdmitted);
 }
 
+/// Spoils the first page of a table while the desk works with it.
+fn spoil_table(stage: &Stage, name: &str) {
+    let db = Db::open(stage.venue.path()).unwrap();
+    db.conn().query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())).unwrap();
+    let page = "select rootpage from sqlite_schema where name = ?1";
+    let page: u32 = db.conn().query_row(page, [name], |row| row.get(0)).unwrap();
+    drop(db);
+    spoil(&stage.venue.path().join(FILE), u64::from(page - 1) * 4096, 4096);
+}
+
+const fn is_repaired(trouble: Option<&Trouble>, entries: u64) -> bool {
+    matches!(trouble, Some(Trouble::DatabaseRepaired { black_box, .. }) if *black_box == entries)
+}
+
 #[test]
 fn a_database_found_damaged_at_work_is_made_anew_by_itself_and_that_once() {
     let stage = Stage::new();
     for i in 0..3 {
         assert!(stage.scan(&stage.venue.code(i)).answer.is_ok());
     }
-    let file = stage.venue.path().join(FILE);
-    let damage = || {
-        let db = Db::open(stage.venue.path()).unwrap();
-        db.conn().query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())).unwrap();
-        let names = "select rootpage from sqlite_schema where name = 'own_note'";
-        let page: u32 = db.conn().query_row(names, [], |row| row.get(0)).unwrap();
-        drop(db);
-        spoil(&file, u64::from(page - 1) * 4096, 4096);
-    };
-    damage();
+    spoil_table(&stage, "own_note");
     stage.events();
     assert_eq!(stage.desk.app_state().trouble, Some(Trouble::DatabaseDamaged { black_box: 3 }));
-    stage.venue.clock.advance_ms(4_999);
-    stage.desk.tick();
+    let red = stage.desk.scan_text(&stage.venue.code(3), nonce(), ScanSource::Reader).unwrap();
     assert_eq!(
-        stage.desk.app_state().trouble,
-        Some(Trouble::DatabaseDamaged { black_box: 3 }),
-        "not at once"
+        (red.answer.outcome, red.answer.log_no),
+        (Outcome::CannotRecord, None),
+        "nobody until it is well"
     );
-    stage.venue.clock.advance_ms(1);
     stage.desk.tick();
-    let repaired = |trouble: &Trouble| matches!(trouble, Trouble::DatabaseRepaired { black_box: 3, .. });
     let state = stage.desk.app_state();
-    assert!(state.trouble.as_ref().is_some_and(repaired), "{:?}", state.trouble);
-    assert!(stage.events().iter().any(|e| matches!(e, Event::Trouble(Some(t)) if repaired(t))));
+    assert!(is_repaired(state.trouble.as_ref(), 3), "{:?}", state.trouble);
+    assert!(stage.events().iter().any(|e| matches!(e, Event::Trouble(t) if is_repaired(t.as_ref(), 3))));
     assert_eq!((state.enrolments.len(), state.post), (1, Some(stage.post())));
     assert_eq!(
         stage.scan(&stage.venue.code(1)).answer.outcome,
@@ -155,15 +157,73 @@ fn a_database_found_damaged_at_work_is_made_anew_by_itself_and_that_once() {
     assert_chained(&stage.venue.log());
     assert_eq!(stage.desk.trouble_retry(), None);
 
-    damage();
+    spoil_table(&stage, "own_note");
     assert_eq!(stage.desk.app_state().trouble, Some(Trouble::DatabaseDamaged { black_box: 5 }));
     stage.venue.clock.advance_ms(60_000);
     stage.desk.tick();
     let trouble = stage.desk.app_state().trouble;
     assert_eq!(trouble, Some(Trouble::DatabaseDamaged { black_box: 5 }), "somebody should look at this disk");
-    assert!(matches!(stage.desk.trouble_retry(), Some(Trouble::DatabaseRepaired { black_box: 5, .. })));
+    let retried = stage.desk.trouble_retry();
+    assert!(is_repaired(retried.as_ref(), 5), "{retried:?}");
     assert_eq!(stage.desk.trouble_retry(), None);
     assert_eq!(stage.venue.log().len(), 5);
+}
+
+#[test]
+fn a_scanner_beside_the_desk_goes_on_in_the_new_database() {
+    let mut stage = Stage::new();
+    let codes: Vec<String> = (0..4).map(|i| stage.venue.code(i)).collect();
+    let mut beside = stage.venue.scanner();
+    assert!(beside.scan(&codes[0], None).answer.is_ok());
+    assert!(stage.scan(&codes[1]).answer.is_ok());
+    spoil_table(&stage, "own_note");
+    assert!(matches!(stage.desk.app_state().trouble, Some(Trouble::DatabaseDamaged { .. })));
+    stage.desk.tick();
+    assert!(is_repaired(stage.desk.app_state().trouble.as_ref(), 2));
+    assert!(stage.scan(&codes[2]).answer.is_ok());
+    assert_eq!(beside.scan(&codes[2], None).answer.outcome, Outcome::AlreadyAdmitted);
+    assert!(beside.scan(&codes[3], None).answer.is_ok());
+    assert_eq!(stage.scan(&codes[3]).answer.outcome, Outcome::AlreadyAdmitted);
+    drop(beside);
+    let log = stage.venue.log();
+    assert_chained(&log);
+    assert_eq!(log.len(), 6);
+}
+
+#[test]
+fn a_key_is_given_up_by_nobody_but_people() {
+    let stage = Stage::new();
+    assert!(stage.scan(&stage.venue.code(0)).answer.is_ok());
+    stage.unlock();
+    stage.desk.kiosk_enter().unwrap();
+    assert_eq!(stage.desk.app_state().enrolments.len(), 1);
+    spoil_table(&stage, "device");
+    assert_eq!(stage.desk.app_state().trouble, Some(Trouble::DatabaseDamaged { black_box: 1 }));
+    stage.desk.tick();
+    stage.desk.tick();
+    let state = stage.desk.app_state();
+    assert_eq!((state.trouble, state.kiosk), (Some(Trouble::DatabaseDamaged { black_box: 1 }), true));
+    assert!(!stage.venue.path().join(format!("{FILE}.damaged-1")).exists(), "it lies where it was");
+    stage.events();
+    let retried = stage.desk.trouble_retry();
+    assert!(matches!(retried, Some(Trouble::DatabaseLost { black_box: 1, .. })), "{retried:?}");
+    let state = stage.desk.app_state();
+    assert_eq!((state.enrolments.len(), state.post, state.kiosk), (0, None, false));
+    let told = |e: &Event| matches!(e, Event::AppState(s) if s.post.is_none() && !s.kiosk);
+    assert!(stage.events().iter().any(told), "the window leaves kiosk mode too");
+}
+
+#[test]
+fn a_kiosk_stays_one_where_what_the_machine_remembers_was_damaged() {
+    let stage = Stage::new();
+    assert!(stage.scan(&stage.venue.code(0)).answer.is_ok());
+    stage.unlock();
+    stage.desk.kiosk_enter().unwrap();
+    spoil_table(&stage, "setting");
+    assert!(stage.desk.trouble_retry().is_some_and(|t| is_repaired(Some(&t), 1)));
+    let stage = stage.restart();
+    let state = stage.desk.app_state();
+    assert_eq!((state.trouble, state.kiosk, state.post), (None, true, Some(stage.post())));
 }
 
 #[test]

@@ -26,11 +26,11 @@ export function advise(trouble: Trouble, i18n: I18n, now: string): Advice {
     case 'disk_error':
       return of(i18n.t('trouble.disk_error.what', { path: trouble.path }), true);
     case 'database_damaged':
-      return of(i18n.n('trouble.database_damaged.what', trouble.black_box), true);
+      return of(boxed('trouble.database_damaged.what', trouble.black_box, {}, i18n), true);
     case 'database_repaired':
-      return of(i18n.n('trouble.database_repaired.what', trouble.black_box, { file: trouble.kept_as }), false);
+      return of(boxed('trouble.database_repaired.what', trouble.black_box, { file: trouble.kept_as }, i18n), false);
     case 'database_lost':
-      return of(i18n.n('trouble.database_lost.what', trouble.black_box, { file: trouble.kept_as }), true);
+      return of(boxed('trouble.database_lost.what', trouble.black_box, { file: trouble.kept_as }, i18n), true);
     case 'database_newer':
       return of(i18n.t('trouble.database_newer.what', { found: trouble.found, known: trouble.known }), true);
     case 'clock_wrong':
@@ -43,6 +43,16 @@ export function advise(trouble: Trouble, i18n: I18n, now: string): Advice {
     case 'manifest_unusable':
       return of(i18n.t('trouble.manifest_unusable.what'), true);
   }
+}
+
+/** How much the second copy of the log holds is said where it holds anything. */
+function boxed(
+  key: `trouble.database_${'damaged' | 'repaired' | 'lost'}.what`,
+  entries: number,
+  values: { file?: string },
+  i18n: I18n,
+): string {
+  return entries === 0 ? i18n.t(`${key}_none`, values) : i18n.n(key, entries, values);
 }
 
 function megabytes(bytes: number, i18n: I18n): string {
