@@ -40,6 +40,24 @@ pub fn all(dir: &Path) -> Vec<(shared::ids::DeviceId, PathBuf)> {
         .collect()
 }
 
+/// Says that the key of a device is lost: its box stays, and is no sign any more of an enrolment that should be here.
+///
+/// # Errors
+/// The disk's.
+pub fn mark_lost(dir: &Path, device: shared::ids::DeviceId) -> std::io::Result<()> {
+    std::fs::write(lost_mark(dir, device), "")
+}
+
+/// True if [`mark_lost`] has said so.
+#[must_use]
+pub fn is_lost(dir: &Path, device: shared::ids::DeviceId) -> bool {
+    lost_mark(dir, device).exists()
+}
+
+fn lost_mark(dir: &Path, device: shared::ids::DeviceId) -> PathBuf {
+    path(dir, device).with_extension("lost")
+}
+
 /// One entry as the box keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {

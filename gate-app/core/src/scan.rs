@@ -374,13 +374,9 @@ impl Scanner {
         nonce: Nonce16,
         may_repeat: bool,
     ) -> Result<Given, Failure> {
-        let moved = !self.gate.db.is_in_place();
-        if moved {
-            // Entries have other row numbers there.
-            self.shown.clear();
-            self.resumable.clear();
-        }
-        if self.suspect || moved {
+        // Before the connection is replaced, so that it stays so: this log must be read anew, and healed, by a new start.
+        self.gate.db.assert_in_place()?;
+        if self.suspect {
             // After an I/O error a connection's cache is not to be trusted.
             self.gate.db = Db::open(self.gate.db.dir())?;
             self.data_version = None;

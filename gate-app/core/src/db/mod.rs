@@ -5,6 +5,7 @@
 //! connection; writes begin `immediate`, so that what a transaction reads is still true when it writes.
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rustix::fs::FlockOperation;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -109,6 +110,7 @@ impl Db {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_PRIVATE_CACHE;
         let path = dir.join(FILE);
+        let _standing = Folder::shared(dir);
         let conn = Connection::open_with_flags(&path, flags)?;
         conn.busy_timeout(BUSY_TIMEOUT)?;
         configure(&conn)?;
@@ -139,20 +141,15 @@ impl Db {
         Ok(tx)
     }
 
-    /// True while the folder's database is the one that was opened: another process may have put a damaged one aside.
-    #[must_use]
-    pub fn is_in_place(&self) -> bool {
-        FileId::of(&self.dir.join(FILE)) == Some(self.file)
-    }
-
-    /// Inside of a write transaction, before anything is written: whoever makes the database anew holds that lock until
-    /// the new one stands there, and what is written to the old one afterwards nobody would read.
+    /// That the folder's database is the one that was opened: another process may have put a damaged one aside. Inside
+    /// of a write transaction, before anything is written: whoever makes the database anew holds that lock until the new
+    /// one stands there, and what is written to the old one afterwards nobody would read.
     ///
     /// # Errors
     /// `SQLITE_READONLY_DBMOVED` (<https://sqlite.org/rescode.html#readonly_dbmoved>), which SQLite itself looks for only
     /// without a write-ahead log.
     pub fn assert_in_place(&self) -> rusqlite::Result<()> {
-        if self.is_in_place() { Ok(()) } else { Err(moved()) }
+        if FileId::of(&self.dir.join(FILE)) == Some(self.file) { Ok(()) } else { Err(moved()) }
     }
 
     /// Changes whenever another connection has committed.
@@ -173,6 +170,34 @@ impl Db {
     }
 }
 
+/// Held while a database is opened, and alone while another one takes its place: SQLite finds a database's side files by
+/// their names. A file system without such locks does without.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    _held: Option<std::fs::File>,
+}
+
+impl Folder {
+    fn shared(dir: &Path) -> Self {
+        Self::held(dir, FlockOperation::LockShared)
+    }
+
+    pub(crate) fn alone(dir: &Path) -> Self {
+        Self::held(dir, FlockOperation::LockExclusive)
+    }
+
+    fn held(dir: &Path, how: FlockOperation) -> Self {
+        let held = std::fs::File::open(dir).ok().filter(|folder| match rustix::fs::flock(folder, how) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!(%error, "the data folder cannot be locked");
+                false
+            }
+        });
+        Self { _held: held }
+    }
+}
+
 /// Which file it is, whatever its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileId {
@@ -189,7 +214,10 @@ impl FileId {
 
 fn moved() -> rusqlite::Error {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY_DBMOVED);
-    rusqlite::Error::SqliteFailure(code, Some("another process has made the database anew".to_owned()))
+    rusqlite::Error::SqliteFailure(
+        code,
+        Some("another process has made the database anew: start this one again".to_owned()),
+    )
 }
 
 /// SQLite counts in i64; every number that this product gives out stays far below its end.

@@ -7,7 +7,7 @@
 use super::contract::Trouble;
 use crate::blackbox;
 use crate::db::table::{bucket, device, manifest, setting};
-use crate::db::{Db, FILE};
+use crate::db::{Db, FILE, Folder};
 use crate::fault::Fault;
 use crate::loaded;
 use rusqlite::config::DbConfig;
@@ -21,9 +21,6 @@ use std::time::Duration;
 
 /// Written at each opening, so that a disk without room is found before the first guest.
 const PROBE: &str = "probe";
-
-/// Devices whose keys were lost with a database before: their black boxes stay, and say nothing of today's.
-const LOST: &str = "lost_devices";
 
 /// Whether a damaged database may be made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,35 +152,21 @@ fn rebuild(dir: &Path, how: How<'_>, why: &str) -> Result<Mended, Fault> {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(of_io(e)),
         _ => std::fs::create_dir(&new).map_err(of_io)?,
     }
-    let old = match open_locked(&file) {
-        Ok(old) => Some(old),
-        Err(error) if matches!(Fault::of_sql(&error), Fault::Busy(_)) => return Err(Fault::of_sql(&error)),
-        Err(error) => {
-            tracing::error!(%error, "nothing can be saved of the damaged database");
-            None
-        }
-    };
-    let (saved, lost) = {
-        let db = Db::open(&new).map_err(|e| Fault::of_db(&e))?;
-        let sql = |e: rusqlite::Error| Fault::of_sql(&e);
-        if let Some(old) = &old {
-            salvage(old, &db).map_err(sql)?;
-        }
-        let (saved, lost) = count_enrolments(dir, how.known, &db).map_err(sql)?;
-        if lost && how.mend != Mend::Always {
-            return Err(Fault::Damaged(why.to_owned()));
-        }
-        drop_unsigned(&db).map_err(sql)?;
-        // One file is moved: nothing may be left in its write-ahead log.
-        let busy: i64 =
-            db.conn().query_row("pragma wal_checkpoint(truncate)", [], |row| row.get(0)).map_err(sql)?;
-        if busy != 0 {
-            return Err(Fault::Disk("the new database could not be closed".to_owned()));
-        }
-        (saved, lost)
-    };
+    let lock = lock(&file).map_err(|e| Fault::of_sql(&e))?;
+    let made = make_new(dir, &new, how, why);
+    if made.is_err() {
+        // It holds keys and names.
+        let _ = std::fs::remove_dir_all(&new);
+    }
+    let (saved, gone) = made?;
     std::fs::File::open(new.join(FILE)).and_then(|f| f.sync_all()).map_err(of_io)?;
     let kept = keep_beside(dir).map_err(of_io)?;
+    for device in &gone {
+        if let Err(error) = blackbox::mark_lost(dir, *device) {
+            tracing::warn!(%error, %device, "the loss of a key could not be noted");
+        }
+    }
+    let alone = Folder::alone(dir);
     // The old log of changes would be played into the new file, so it goes first. A crash between the two leaves a
     // database without its latest changes, to be rebuilt; entries among them are in the black box.
     for suffix in ["-wal", "-shm"] {
@@ -197,40 +180,66 @@ fn rebuild(dir: &Path, how: How<'_>, why: &str) -> Result<Mended, Fault> {
     if let Err(error) = std::fs::remove_dir_all(&new) {
         tracing::warn!(%error, "what rebuilding left stays until the next time");
     }
-    drop(old);
+    drop((alone, lock));
+    let lost = saved.is_empty() || !gone.is_empty();
     Ok(Mended { kept_as: kept, saved, lost, black_box: boxed(dir) })
 }
 
-/// The damaged database, which nobody else may write to while it is open.
-fn open_locked(file: &Path) -> rusqlite::Result<Connection> {
-    let old = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    old.busy_timeout(PATIENCE)?;
-    // It stays as it was found, with its write-ahead log beside it.
-    old.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    match old.execute_batch("begin immediate") {
-        // Where not even that works, nobody else can write either, and some of it may be readable all the same.
-        Err(error) if !matches!(Fault::of_sql(&error), Fault::Busy(_)) => {
+/// Keeps other processes from writing to a database. Nothing is read by this connection: an error while reading would end
+/// its transaction.
+fn lock(file: &Path) -> rusqlite::Result<Option<Connection>> {
+    let locked = open_old(file).and_then(|lock| lock.execute_batch("begin immediate").map(|()| lock));
+    match locked {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error) if matches!(Fault::of_sql(&error), Fault::Busy(_)) => Err(error),
+        Err(error) => {
+            // Most of them could not write to such a file either. What one of them does all the same is in its black box.
             tracing::warn!(%error, "the damaged database could not be locked");
-            Ok(old)
+            Ok(None)
         }
-        locked => locked.map(|()| old),
     }
 }
 
-/// The enrolments of the new database, and whether one that was known is missing. Which are, is kept in it.
-fn count_enrolments(dir: &Path, known: &[DeviceId], db: &Db) -> rusqlite::Result<(Vec<DeviceId>, bool)> {
-    let saved: Vec<DeviceId> = device::all(db.conn())?.iter().map(|d| d.device).collect();
-    let before: Vec<DeviceId> =
-        setting::get(db.conn(), LOST)?.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+/// The damaged database, which stays as it was found, with its write-ahead log beside it.
+fn open_old(file: &Path) -> rusqlite::Result<Connection> {
+    let old = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    old.busy_timeout(PATIENCE)?;
+    old.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(old)
+}
+
+/// Makes the new database beside the old one. The enrolments in it, and those that are lost.
+fn make_new(
+    dir: &Path,
+    new: &Path,
+    how: How<'_>,
+    why: &str,
+) -> Result<(Vec<DeviceId>, Vec<DeviceId>), Fault> {
+    let sql = |e: rusqlite::Error| Fault::of_sql(&e);
+    let db = Db::open(new).map_err(|e| Fault::of_db(&e))?;
+    match open_old(&dir.join(FILE)) {
+        Ok(old) => salvage(&old, &db).map_err(sql)?,
+        Err(error) => tracing::error!(%error, "nothing could be saved of the damaged database"),
+    }
+    let saved: Vec<DeviceId> = device::all(db.conn()).map_err(sql)?.iter().map(|d| d.device).collect();
     let boxed = blackbox::all(dir).into_iter().map(|(device, _)| device);
-    let mut gone: Vec<DeviceId> = boxed.chain(known.iter().copied()).filter(|d| !saved.contains(d)).collect();
+    let mut gone: Vec<DeviceId> = boxed
+        .chain(how.known.iter().copied())
+        .filter(|d| !saved.contains(d) && !blackbox::is_lost(dir, *d))
+        .collect();
     gone.sort_unstable();
     gone.dedup();
-    let lost = saved.is_empty() || gone.iter().any(|d| !before.contains(d));
-    if !gone.is_empty() {
-        setting::put(db.conn(), LOST, &serde_json::to_string(&gone).unwrap_or_default())?;
+    if how.mend != Mend::Always && (saved.is_empty() || !gone.is_empty()) {
+        return Err(Fault::Damaged(why.to_owned()));
     }
-    Ok((saved, lost))
+    drop_unsigned(&db).map_err(sql)?;
+    // One file is moved: nothing may be left in its write-ahead log.
+    let busy: i64 =
+        db.conn().query_row("pragma wal_checkpoint(truncate)", [], |row| row.get(0)).map_err(sql)?;
+    if busy != 0 {
+        return Err(Fault::Disk("the new database could not be closed".to_owned()));
+    }
+    Ok((saved, gone))
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -50,8 +50,10 @@ pub(super) struct State {
     pub machine: Option<Trouble>,
     /// Boot clock when that was last tried without being asked, or began.
     pub tried_ns: u64,
-    /// The database was made anew, or that was tried, without being asked.
+    /// The database was made anew without being asked.
     pub mended: bool,
+    /// Something of the database could not be read: all of it is looked at when it is opened next.
+    pub suspect: bool,
     /// Of clock, manifest or enrolment: as of the last look.
     pub condition: Option<Trouble>,
     /// What the window was told.

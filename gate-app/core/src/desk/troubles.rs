@@ -15,28 +15,36 @@ const RETRY_NS: u64 = 5_000_000_000;
 /// A wall clock that is further off is shown.
 pub(super) const CLOCK_WRONG_MS: i64 = 120_000;
 
+/// What came of opening the database again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Retried {
+    /// It was made anew.
+    Mended,
+    /// Nothing was found to be wrong with it.
+    Sound,
+    Not,
+}
+
 impl<N: Network> Desk<N> {
     /// Tries again what the trouble stands in the way of. A damaged database is kept aside and rebuilt from what is
     /// sound of it and from the black box. `None` once it is over, and whoever asked has seen what became of it.
     pub fn trouble_retry(&self) -> Option<Trouble> {
-        let mended = self.retry(Mend::Always);
-        if mended {
+        if self.retry(Mend::Always) == Retried::Mended {
             self.tell_app_state();
         }
         self.state().trouble()
     }
 
-    /// True if the database was made anew.
-    fn retry(&self, mend: Mend) -> bool {
+    fn retry(&self, mend: Mend) -> Retried {
         let seen = self.state().machine.clone();
         // Lanes hold connections to the file that may be put aside.
         self.pause_lanes();
-        let mended = {
+        let retried = {
             let mut watch = self.watch_state();
             let mut state = self.state();
             if is_outcome(state.machine.as_ref()) && state.machine != seen {
                 // Mended while this one waited: somebody should read of it.
-                false
+                Retried::Not
             } else {
                 watch.forget();
                 self.open_anew(&mut state, mend)
@@ -45,33 +53,35 @@ impl<N: Network> Desk<N> {
         self.order(Order::Resume);
         self.look();
         self.announce(&mut self.state());
-        mended
+        retried
     }
 
-    fn open_anew(&self, state: &mut State, mend: Mend) -> bool {
+    fn open_anew(&self, state: &mut State, mend: Mend) -> Retried {
         // Nothing was recalled yet if the database could not be opened at the start.
         let blank = state.post.is_none();
         let known: Vec<DeviceId> = state.known.iter().map(|e| e.device_id).collect();
-        let suspect = matches!(state.machine, Some(Trouble::DatabaseDamaged { .. }));
         state.door = Door::Closed;
-        match rebuild::open_sound(&self.dir, How { mend, suspect, known: &known }) {
+        match rebuild::open_sound(&self.dir, How { mend, suspect: state.suspect, known: &known }) {
             Ok(opened) => {
+                state.suspect = false;
                 state.machine = opened.trouble();
                 if blank {
                     self.recall(state, &opened.db);
                 } else if opened.is_mended() {
                     self.keep_all(state);
+                    // Their entries have other row numbers there.
+                    state.given.clear();
                 }
                 self.give_up_lost_post(state, &opened);
                 self.heal_rebuilt(&opened);
-                let mended = opened.is_mended();
+                let retried = if opened.is_mended() { Retried::Mended } else { Retried::Sound };
                 drop(opened);
                 self.open_door(state);
-                mended
+                retried
             }
             Err(fault) => {
                 state.machine = Some(self.unopened(&fault));
-                false
+                Retried::Not
             }
         }
     }
@@ -81,6 +91,10 @@ impl<N: Network> Desk<N> {
         if state.post.is_none_or(|post| opened.may_hold(post.device_id)) {
             return;
         }
+        // One that never scanned has no black box to tell of it.
+        if let Some(Trouble::DatabaseRepaired { kept_as, black_box }) = &state.machine {
+            state.machine = Some(Trouble::DatabaseLost { kept_as: kept_as.clone(), black_box: *black_box });
+        }
         self.end_supervision(state);
         state.forget_scans();
         state.given.clear();
@@ -89,33 +103,29 @@ impl<N: Network> Desk<N> {
     }
 
     /// A disk may be well again while nobody is there to scan or to ask: a kiosk has no button. Until it takes a write
-    /// nothing is closed for it, and then all is opened anew. A damaged database is made anew at once where that costs no
-    /// enrolment, and that once: where the next one is damaged as well, somebody should look.
+    /// nothing is closed for it, and then all is opened anew. A damaged database is made anew as soon as that costs no
+    /// enrolment, and once: where the next one is damaged as well, somebody should look.
     pub(super) fn retry_by_itself(&self, now_ns: u64) {
-        let mend = {
+        let (damaged, mend) = {
             let mut state = self.state();
-            let mend = if state.mended { Mend::Never } else { Mend::IfWhole };
-            if matches!(state.machine, Some(Trouble::DatabaseDamaged { .. })) {
-                if state.mended {
-                    return;
-                }
-                state.mended = true;
-            } else {
-                let due = now_ns.saturating_sub(state.tried_ns) >= RETRY_NS;
-                if !due || !state.machine.as_ref().is_some_and(is_of_disk) {
-                    return;
-                }
-                state.tried_ns = now_ns;
-                drop(state);
-                if let Err(fault) = rebuild::probe(&self.dir) {
-                    self.note_fault(&mut self.state(), &fault);
-                    return;
-                }
+            let damaged = matches!(state.machine, Some(Trouble::DatabaseDamaged { .. }));
+            let due = now_ns.saturating_sub(state.tried_ns) >= RETRY_NS;
+            if !due || !(damaged && !state.mended || state.machine.as_ref().is_some_and(is_of_disk)) {
+                return;
             }
-            mend
+            state.tried_ns = now_ns;
+            (damaged, if state.mended { Mend::Never } else { Mend::IfWhole })
         };
-        if self.retry(mend) {
+        if !damaged && let Err(fault) = rebuild::probe(&self.dir) {
+            self.note_fault(&mut self.state(), &fault);
+            return;
+        }
+        let retried = self.retry(mend);
+        // What looks sound and cannot be read all the same is nothing that another try would mend.
+        if retried == Retried::Mended || (damaged && retried == Retried::Sound) {
             self.state().mended = true;
+        }
+        if retried == Retried::Mended {
             self.tell_app_state();
         }
     }
@@ -154,11 +164,14 @@ impl<N: Network> Desk<N> {
                 if state.machine.as_ref() != Some(&trouble) {
                     tracing::error!(%fault, "the machine keeps this device from its work");
                 }
-                if matches!((&trouble, &state.door), (Trouble::DatabaseDamaged { .. }, Door::Open(_))) {
+                let damaged = matches!(trouble, Trouble::DatabaseDamaged { .. });
+                if damaged && matches!(state.door, Door::Open(_)) {
                     // Nothing more is written to it.
                     state.door = Door::Stuck(fault.clone());
                 }
-                if state.machine.is_none() {
+                if damaged && !state.suspect {
+                    (state.suspect, state.tried_ns) = (true, 0);
+                } else if state.machine.is_none() {
                     state.tried_ns = self.clock.boottime_ns();
                 }
                 state.machine = Some(trouble);

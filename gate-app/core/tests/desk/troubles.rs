@@ -8,6 +8,7 @@ use gate_core::db::table::{anchor, upload};
 use gate_core::db::{Db, FILE};
 use gate_core::desk::Event;
 use gate_core::desk::contract::{ErrorCode, ScanSource, Trouble};
+use gate_core::fault::Fault;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use shared::admission::Outcome;
 use shared::log::entry::Anchor;
@@ -170,7 +171,7 @@ fn a_database_found_damaged_at_work_is_made_anew_by_itself_and_that_once() {
 }
 
 #[test]
-fn a_scanner_beside_the_desk_goes_on_in_the_new_database() {
+fn a_scanner_beside_the_desk_writes_nothing_to_a_database_that_was_put_aside() {
     let mut stage = Stage::new();
     let codes: Vec<String> = (0..4).map(|i| stage.venue.code(i)).collect();
     let mut beside = stage.venue.scanner();
@@ -181,13 +182,48 @@ fn a_scanner_beside_the_desk_goes_on_in_the_new_database() {
     stage.desk.tick();
     assert!(is_repaired(stage.desk.app_state().trouble.as_ref(), 2));
     assert!(stage.scan(&codes[2]).answer.is_ok());
-    assert_eq!(beside.scan(&codes[2], None).answer.outcome, Outcome::AlreadyAdmitted);
-    assert!(beside.scan(&codes[3], None).answer.is_ok());
-    assert_eq!(stage.scan(&codes[3]).answer.outcome, Outcome::AlreadyAdmitted);
+    for _ in 0..2 {
+        let red = beside.scan(&codes[3], None);
+        assert_eq!(red.answer.outcome, Outcome::CannotRecord);
+        assert!(matches!(&red.detail.fault, Some(Fault::Busy(why)) if why.contains("start this one again")));
+    }
     drop(beside);
+    let mut anew = stage.venue.scanner();
+    assert_eq!(anew.scan(&codes[2], None).answer.outcome, Outcome::AlreadyAdmitted);
+    assert!(anew.scan(&codes[3], None).answer.is_ok());
+    assert_eq!(stage.scan(&codes[3]).answer.outcome, Outcome::AlreadyAdmitted);
     let log = stage.venue.log();
     assert_chained(&log);
     assert_eq!(log.len(), 6);
+}
+
+#[test]
+fn what_another_scanner_records_while_the_database_is_made_anew_is_in_the_new_one() {
+    let mut stage = Stage::new();
+    let codes: Vec<String> = (0..stage.venue.rows.len()).map(|i| stage.venue.code(i)).collect();
+    let mut beside = stage.venue.scanner();
+    spoil_table(&stage, "own_note");
+    let (answer, answers) = std::sync::mpsc::channel();
+    let scanning = std::thread::spawn(move || {
+        // Refusals are entries too.
+        for code in codes.iter().cycle().take(5_000) {
+            let given = beside.scan(code, None);
+            if given.answer.outcome == Outcome::CannotRecord {
+                return true;
+            }
+            answer.send(given.answer.log_no.zip(given.answer.seq).unwrap()).unwrap();
+        }
+        false
+    });
+    let mut seen: Vec<_> = answers.iter().take(3).collect();
+    assert!(matches!(stage.desk.app_state().trouble, Some(Trouble::DatabaseDamaged { .. })));
+    stage.desk.tick();
+    assert!(scanning.join().unwrap(), "it was told in the middle of its work");
+    seen.extend(answers.iter());
+    let log = stage.venue.log();
+    assert_chained(&log);
+    let places: Vec<_> = log.iter().map(|s| (s.entry.place.log_no, s.entry.place.seq)).collect();
+    assert_eq!(places, seen, "each that was answered, and nothing else");
 }
 
 #[test]
@@ -203,7 +239,9 @@ fn a_key_is_given_up_by_nobody_but_people() {
     stage.desk.tick();
     let state = stage.desk.app_state();
     assert_eq!((state.trouble, state.kiosk), (Some(Trouble::DatabaseDamaged { black_box: 1 }), true));
-    assert!(!stage.venue.path().join(format!("{FILE}.damaged-1")).exists(), "it lies where it was");
+    for left in ["damaged-1", "rebuilding"] {
+        assert!(!stage.venue.path().join(format!("{FILE}.{left}")).exists(), "it lies where it was: {left}");
+    }
     stage.events();
     let retried = stage.desk.trouble_retry();
     assert!(matches!(retried, Some(Trouble::DatabaseLost { black_box: 1, .. })), "{retried:?}");
