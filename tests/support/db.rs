@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use hvflvspot::pg::{Cluster, Settings};
 use hvflvspot::store::endpoint::DATABASE;
 use hvflvspot::store::{Db, Endpoint, migrate};
@@ -60,6 +60,24 @@ impl TestDb {
     /// If the database does not answer.
     pub async fn owner(&self) -> Result<PgConnection> {
         Ok(PgConnection::connect_with(&self.endpoint.owner()).await?)
+    }
+
+    /// All rows of some tables as text, to look for what must not be in them.
+    ///
+    /// # Errors
+    /// If the database does not answer, or a table is empty: nothing could be found in it.
+    pub async fn dump(&self, tables: &[&str]) -> Result<String> {
+        let mut db = self.owner().await?;
+        let mut stored = String::new();
+        for table in tables {
+            let rows: Vec<String> =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select t::text from {table} t")))
+                    .fetch_all(&mut db)
+                    .await?;
+            ensure!(!rows.is_empty(), "{table} is empty");
+            stored.push_str(&rows.join("\n"));
+        }
+        Ok(stored)
     }
 
     /// A connection as the cluster's superuser.

@@ -50,12 +50,22 @@ pub(super) struct Opened {
 /// What became of a damaged database.
 struct Mended {
     kept_as: PathBuf,
-    /// Enrolments that are in the new one.
-    saved: Vec<DeviceId>,
-    /// An enrolment is lost.
-    lost: bool,
+    made: Made,
     /// Entries that the black boxes hold.
     black_box: u64,
+}
+
+/// The new database's enrolments.
+struct Made {
+    saved: Vec<DeviceId>,
+    /// Those that were known and are not in it.
+    gone: Vec<DeviceId>,
+}
+
+impl Made {
+    fn is_loss(&self) -> bool {
+        self.saved.is_empty() || !self.gone.is_empty()
+    }
 }
 
 impl Opened {
@@ -66,19 +76,19 @@ impl Opened {
 
     /// Enrolments whose logs may lack entries that the black box has: all, if the database is a new one.
     pub fn devices_to_heal(&self) -> &[DeviceId] {
-        self.mended.as_ref().map_or(&[], |m| &m.saved)
+        self.mended.as_ref().map_or(&[], |m| &m.made.saved)
     }
 
     /// False if the enrolment was lost with a damaged database.
     pub fn may_hold(&self, device: DeviceId) -> bool {
-        self.mended.as_ref().is_none_or(|m| m.saved.contains(&device))
+        self.mended.as_ref().is_none_or(|m| m.made.saved.contains(&device))
     }
 
     /// What people must hear of it.
     pub fn trouble(&self) -> Option<Trouble> {
         let mended = self.mended.as_ref()?;
         let (kept_as, black_box) = (mended.kept_as.display().to_string(), mended.black_box);
-        Some(if mended.lost {
+        Some(if mended.made.is_loss() {
             Trouble::DatabaseLost { kept_as, black_box }
         } else {
             Trouble::DatabaseRepaired { kept_as, black_box }
@@ -158,14 +168,9 @@ fn rebuild(dir: &Path, how: How<'_>, why: &str) -> Result<Mended, Fault> {
         // It holds keys and names.
         let _ = std::fs::remove_dir_all(&new);
     }
-    let (saved, gone) = made?;
+    let made = made?;
     std::fs::File::open(new.join(FILE)).and_then(|f| f.sync_all()).map_err(of_io)?;
     let kept = keep_beside(dir).map_err(of_io)?;
-    for device in &gone {
-        if let Err(error) = blackbox::mark_lost(dir, *device) {
-            tracing::warn!(%error, %device, "the loss of a key could not be noted");
-        }
-    }
     let alone = Folder::alone(dir);
     // The old log of changes would be played into the new file, so it goes first. A crash between the two leaves a
     // database without its latest changes, to be rebuilt; entries among them are in the black box.
@@ -181,8 +186,13 @@ fn rebuild(dir: &Path, how: How<'_>, why: &str) -> Result<Mended, Fault> {
         tracing::warn!(%error, "what rebuilding left stays until the next time");
     }
     drop((alone, lock));
-    let lost = saved.is_empty() || !gone.is_empty();
-    Ok(Mended { kept_as: kept, saved, lost, black_box: boxed(dir) })
+    // Not before the swap: until then such a key may still be read by the next try.
+    for device in &made.gone {
+        if let Err(error) = blackbox::mark_lost(dir, *device) {
+            tracing::warn!(%error, %device, "the loss of a key could not be noted");
+        }
+    }
+    Ok(Mended { kept_as: kept, made, black_box: boxed(dir) })
 }
 
 /// Keeps other processes from writing to a database. Nothing is read by this connection: an error while reading would end
@@ -208,13 +218,8 @@ fn open_old(file: &Path) -> rusqlite::Result<Connection> {
     Ok(old)
 }
 
-/// Makes the new database beside the old one. The enrolments in it, and those that are lost.
-fn make_new(
-    dir: &Path,
-    new: &Path,
-    how: How<'_>,
-    why: &str,
-) -> Result<(Vec<DeviceId>, Vec<DeviceId>), Fault> {
+/// Makes the new database beside the old one.
+fn make_new(dir: &Path, new: &Path, how: How<'_>, why: &str) -> Result<Made, Fault> {
     let sql = |e: rusqlite::Error| Fault::of_sql(&e);
     let db = Db::open(new).map_err(|e| Fault::of_db(&e))?;
     match open_old(&dir.join(FILE)) {
@@ -229,7 +234,8 @@ fn make_new(
         .collect();
     gone.sort_unstable();
     gone.dedup();
-    if how.mend != Mend::Always && (saved.is_empty() || !gone.is_empty()) {
+    let made = Made { saved, gone };
+    if how.mend != Mend::Always && made.is_loss() {
         return Err(Fault::Damaged(why.to_owned()));
     }
     drop_unsigned(&db).map_err(sql)?;
@@ -239,7 +245,7 @@ fn make_new(
     if busy != 0 {
         return Err(Fault::Disk("the new database could not be closed".to_owned()));
     }
-    Ok((saved, gone))
+    Ok(made)
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

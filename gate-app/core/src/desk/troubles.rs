@@ -27,7 +27,7 @@ enum Retried {
 
 impl<N: Network> Desk<N> {
     /// Tries again what the trouble stands in the way of. A damaged database is kept aside and rebuilt from what is
-    /// sound of it and from the black box. `None` once it is over, and whoever asked has seen what became of it.
+    /// sound of it and from the black box. `None` once it is over; who asks again has read what became of it.
     pub fn trouble_retry(&self) -> Option<Trouble> {
         if self.retry(Mend::Always) == Retried::Mended {
             self.tell_app_state();
@@ -36,19 +36,13 @@ impl<N: Network> Desk<N> {
     }
 
     fn retry(&self, mend: Mend) -> Retried {
-        let seen = self.state().machine.clone();
         // Lanes hold connections to the file that may be put aside.
         self.pause_lanes();
         let retried = {
             let mut watch = self.watch_state();
             let mut state = self.state();
-            if is_outcome(state.machine.as_ref()) && state.machine != seen {
-                // Mended while this one waited: somebody should read of it.
-                Retried::Not
-            } else {
-                watch.forget();
-                self.open_anew(&mut state, mend)
-            }
+            watch.forget();
+            self.open_anew(&mut state, mend)
         };
         self.order(Order::Resume);
         self.look();
@@ -213,11 +207,6 @@ impl<N: Network> Desk<N> {
     fn free_bytes(&self) -> u64 {
         rustix::fs::statvfs(&self.dir).map_or(0, |s| s.f_bavail.saturating_mul(s.f_frsize))
     }
-}
-
-/// True if it tells what became of a damaged database: it stays until somebody has read it.
-const fn is_outcome(trouble: Option<&Trouble>) -> bool {
-    matches!(trouble, Some(Trouble::DatabaseRepaired { .. } | Trouble::DatabaseLost { .. }))
 }
 
 /// True if a write that goes through ends it.

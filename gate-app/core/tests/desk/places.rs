@@ -2,9 +2,10 @@
 
 use crate::common::{NOW, Venue};
 use crate::stage::{Stage, nonce, place, stewards};
+use crate::troubles::spoil_table;
 use gate_core::bench::synthetic::{Organizer, Rows};
 use gate_core::db::Db;
-use gate_core::db::table::device::{self, Device, State};
+use gate_core::db::table::device::{self, Device, DeviceNo, State};
 use gate_core::desk::contract::{ErrorCode, Language, Post, Reason, ScanSource, Settings, Trouble};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -86,6 +87,49 @@ fn what_was_painted_of_one_event_is_not_taken_for_the_same_place_of_another() {
         db.conn().query_row(of_author, [device.author.0], |r| r.get(0)).unwrap()
     };
     assert_eq!((shown(&stage.venue.device), shown(&second.device)), (false, true));
+}
+
+/// Its key cannot be read any more, and the database is damaged elsewhere.
+fn lose(stage: &Stage, device: DeviceNo) {
+    let db = Db::open(stage.venue.path()).unwrap();
+    db.conn().pragma_update(None, "foreign_keys", false).unwrap();
+    db.conn().execute("delete from device where no = ?1", [device.0]).unwrap();
+    drop(db);
+    spoil_table(stage, "own_note");
+}
+
+#[test]
+fn a_key_that_was_lost_is_told_once_and_leaves_the_other_event() {
+    let stage = Stage::new();
+    let second = add_second(&stage.venue, stewards());
+    assert!(stage.scan(&stage.venue.code(0)).answer.is_ok());
+    assert_eq!(stage.desk.app_state().enrolments.len(), 2);
+    lose(&stage, stage.venue.device.no);
+    assert_eq!(stage.desk.app_state().trouble, Some(Trouble::DatabaseDamaged { black_box: 1 }));
+    stage.desk.tick();
+    assert_eq!(stage.desk.app_state().trouble, Some(Trouble::DatabaseDamaged { black_box: 1 }));
+    assert!(matches!(stage.desk.trouble_retry(), Some(Trouble::DatabaseLost { .. })));
+    let state = stage.desk.app_state();
+    assert_eq!((state.enrolments.len(), state.post), (1, None));
+    assert_eq!(stage.desk.set_post(second.post()).unwrap().trouble, None);
+    assert!(stage.scan(&second.code()).answer.is_ok());
+
+    spoil_table(&stage, "own_note");
+    assert!(matches!(stage.desk.app_state().trouble, Some(Trouble::DatabaseDamaged { .. })));
+    stage.desk.tick();
+    let state = stage.desk.app_state();
+    assert!(matches!(state.trouble, Some(Trouble::DatabaseRepaired { .. })), "{:?}", state.trouble);
+    assert_eq!(state.post, Some(second.post()));
+}
+
+#[test]
+fn a_post_whose_key_is_lost_before_it_scanned_is_told_at_the_start() {
+    let stage = Stage::new();
+    add_second(&stage.venue, stewards());
+    lose(&stage, stage.venue.device.no);
+    let state = stage.restart().desk.app_state();
+    assert!(matches!(state.trouble, Some(Trouble::DatabaseLost { black_box: 0, .. })), "{:?}", state.trouble);
+    assert_eq!((state.enrolments.len(), state.post), (1, None));
 }
 
 #[test]

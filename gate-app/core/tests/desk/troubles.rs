@@ -116,7 +116,7 @@ fn a_damaged_database_is_kept_and_rebuilt_with_every_entry() {
 }
 
 /// Spoils the first page of a table while the desk works with it.
-fn spoil_table(stage: &Stage, name: &str) {
+pub fn spoil_table(stage: &Stage, name: &str) {
     let db = Db::open(stage.venue.path()).unwrap();
     db.conn().query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())).unwrap();
     let page = "select rootpage from sqlite_schema where name = ?1";

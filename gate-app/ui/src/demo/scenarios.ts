@@ -204,6 +204,19 @@ export const SCENARIOS: Record<string, Scenario> = {
   'trouble-disk_error': trouble(() => ({ kind: 'disk_error', path, detail: 'disk I/O error (extended code 4874)' })),
   'trouble-database_damaged': trouble(() => ({ kind: 'database_damaged', black_box: 412 })),
   'trouble-database_repaired': trouble(() => ({ kind: 'database_repaired', kept_as: `${path}/gate.sqlite.damaged-1`, black_box: 412 })),
+  'trouble-database_repaired-empty': {
+    prepare: (app) => {
+      const [first, ...others] = app.state.enrolments;
+      const trouble: Trouble = { kind: 'database_repaired', kept_as: `${path}/gate.sqlite.damaged-1`, black_box: 0 };
+      app.state = { ...app.state, enrolments: [{ ...first!, lists: [] }, ...others], trouble };
+    },
+  },
+  'trouble-database_lost-other': {
+    prepare: (app) => {
+      const trouble: Trouble = { kind: 'database_lost', kept_as: `${path}/gate.sqlite.damaged-1`, black_box: 1 };
+      app.state = { ...app.state, enrolments: app.state.enrolments.slice(1), post: null, trouble };
+    },
+  },
   'trouble-database_lost': {
     prepare: (app) =>
       (app.state = {
